@@ -1,0 +1,170 @@
+using System.Collections.Immutable;
+using OrleansStreams.Log;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>What an application is doing.</summary>
+[GenerateSerializer]
+[Alias("streams.application-state")]
+public enum StreamApplicationState
+{
+    /// <summary>Registered in the silo, not started.</summary>
+    Stopped,
+
+    /// <summary>Its tasks run, or are being (re)started.</summary>
+    Running,
+
+    /// <summary>At least one task failed in a way that a restart does not cure; its error says what to do.</summary>
+    Failed,
+
+    /// <summary>All sources are bounded and every task has come to the end.</summary>
+    Completed,
+}
+
+/// <summary>One task's state machine: Created -> Restoring -> Running -> (Completed | Failed | Stopped); a Failed task that may recover goes to Restoring again.</summary>
+[GenerateSerializer]
+[Alias("streams.task-state")]
+public enum StreamTaskState
+{
+    /// <summary>Not started.</summary>
+    Created,
+
+    /// <summary>Replays its journal.</summary>
+    Restoring,
+
+    /// <summary>Processes.</summary>
+    Running,
+
+    /// <summary>Every input came to its end.</summary>
+    Completed,
+
+    /// <summary>Failed; see the error.</summary>
+    Failed,
+
+    /// <summary>Stopped on request.</summary>
+    Stopped,
+}
+
+/// <summary>One task as it is.</summary>
+/// <param name="TaskId">sub-topology "_" partition, for example <c>1_3</c>.</param>
+/// <param name="State">Its state.</param>
+/// <param name="EventTimeWatermark">Its event-time watermark in ms since the Unix epoch; long.MinValue before the first event, long.MaxValue after the end of input.</param>
+/// <param name="RecordsIn">Records processed since the journal began.</param>
+/// <param name="RecordsOut">Records written since the journal began.</param>
+/// <param name="LateRecords">Late events counted since the journal began.</param>
+/// <param name="Lag">Records between the committed position and the high watermark, or -1 when not known.</param>
+/// <param name="Commits">Commits since the journal began.</param>
+/// <param name="RecordsPerSecond">Throughput over the last seconds.</param>
+/// <param name="StateEntries">Entries in its state stores.</param>
+/// <param name="SourceRow">For a file source: rows read; else -1.</param>
+/// <param name="SourceBytes">For a file source: bytes read; else -1.</param>
+/// <param name="SourceBytesTotal">For a file source: the file's size; else -1.</param>
+/// <param name="Error">The last error, or null.</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.task-status")]
+public sealed record StreamTaskStatus(
+    [property: Id(0)] string TaskId, [property: Id(1)] StreamTaskState State, [property: Id(2)] long EventTimeWatermark,
+    [property: Id(3)] long RecordsIn, [property: Id(4)] long RecordsOut, [property: Id(5)] long LateRecords, [property: Id(6)] long Lag,
+    [property: Id(7)] long Commits, [property: Id(8)] double RecordsPerSecond, [property: Id(9)] long StateEntries,
+    [property: Id(10)] long SourceRow, [property: Id(11)] long SourceBytes, [property: Id(12)] long SourceBytesTotal, [property: Id(13)] string? Error);
+
+/// <summary>An application as it is.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="State">Its state.</param>
+/// <param name="Parameters">The parameters it was started with.</param>
+/// <param name="Tasks">Its tasks by id.</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.application-status")]
+public sealed record StreamApplicationStatus(
+    [property: Id(0)] string Name, [property: Id(1)] StreamApplicationState State, [property: Id(2)] ImmutableDictionary<string, string> Parameters,
+    [property: Id(3)] ImmutableArray<StreamTaskStatus> Tasks);
+
+/// <summary>A query of a windowed or plain store by key.</summary>
+/// <param name="Store">The store's name.</param>
+/// <param name="Key">The key's bytes, as the store's key serde writes them.</param>
+/// <param name="FromMs">The first window start wanted, ms since the Unix epoch (ignored by plain stores).</param>
+/// <param name="ToMs">The first window start not wanted.</param>
+/// <param name="Limit">Entries to answer at most (1 to 10,000).</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.state-query")]
+public sealed record StateQuery(
+    [property: Id(0)] string Store, [property: Id(1)] ReadOnlyMemory<byte> Key, [property: Id(2)] long FromMs, [property: Id(3)] long ToMs, [property: Id(4)] int Limit);
+
+/// <summary>One entry of a store.</summary>
+/// <param name="WindowStartMs">The window's start, or -1 for a plain store.</param>
+/// <param name="WindowEndMs">The window's end (exclusive), or -1.</param>
+/// <param name="Value">The aggregate's bytes, as the store's value serde writes them.</param>
+/// <param name="IsFinal">Whether the window has closed; the store remembers the last closed windows within its retention.</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.state-entry")]
+public sealed record StateEntry(
+    [property: Id(0)] long WindowStartMs, [property: Id(1)] long WindowEndMs, [property: Id(2)] ReadOnlyMemory<byte> Value, [property: Id(3)] bool IsFinal);
+
+/// <summary>A query's answer: committed state only.</summary>
+/// <param name="Entries">The entries by window start.</param>
+/// <param name="EventTimeWatermark">The task's watermark at the commit it reflects.</param>
+/// <param name="CommitOffset">The journal offset of the commit it reflects.</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.state-query-result")]
+public sealed record StateQueryResult(
+    [property: Id(0)] ImmutableArray<StateEntry> Entries, [property: Id(1)] long EventTimeWatermark, [property: Id(2)] long CommitOffset);
+
+/// <summary>One application: supervises its tasks. The key is the application's name, under which its topology is registered in every silo.</summary>
+[Alias("streams.IStreamApplicationGrain")]
+public interface IStreamApplicationGrain : IGrainWithStringKey
+{
+    /// <summary>Starts the application (durably: it starts again with every silo) or does nothing when it runs with the same parameters.</summary>
+    /// <param name="parameters">Passed to the topology's factory; fixed from the first start on.</param>
+    /// <exception cref="StreamsException">ApplicationNotFound; InvalidRequest when state exists that was made with other parameters; UnknownTopicOrPartition for a missing input topic.</exception>
+    [Alias("StartAsync")]
+    Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters);
+
+    /// <summary>Stops the tasks after a last commit (durably: it stays stopped until started again).</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound.</exception>
+    [Alias("StopAsync")]
+    Task StopAsync();
+
+    /// <summary>The status, with each task's.</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound.</exception>
+    [AlwaysInterleave]
+    [Alias("GetStatusAsync")]
+    Task<StreamApplicationStatus> GetStatusAsync();
+
+    /// <summary>Brings the tasks up when the application is meant to run; called at silo start.</summary>
+    [Alias("EnsureRunningAsync")]
+    Task EnsureRunningAsync();
+
+    /// <summary>Asks the task that holds the key.</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, StoreNotFound, InvalidRequest.</exception>
+    [AlwaysInterleave]
+    [Alias("QueryAsync")]
+    Task<StateQueryResult> QueryAsync(StateQuery query);
+}
+
+/// <summary>One task of an application; the key is <c>application/subTopology_partition</c>. Only application grains call it, but for status and queries.</summary>
+[Alias("streams.IStreamTaskGrain")]
+public interface IStreamTaskGrain : IGrainWithStringKey
+{
+    /// <summary>Starts the task if it does not run.</summary>
+    [Alias("StartAsync")]
+    Task StartAsync(ImmutableDictionary<string, string> parameters);
+
+    /// <summary>Stops it after a last commit.</summary>
+    [Alias("StopAsync")]
+    Task StopAsync();
+
+    /// <summary>Its status; a ping that keeps the activation.</summary>
+    [AlwaysInterleave]
+    [Alias("GetStatusAsync")]
+    Task<StreamTaskStatus> GetStatusAsync();
+
+    /// <summary>Reads committed state.</summary>
+    [AlwaysInterleave]
+    [Alias("QueryAsync")]
+    Task<StateQueryResult> QueryAsync(StateQuery query);
+}

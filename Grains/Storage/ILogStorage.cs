@@ -1,0 +1,135 @@
+namespace OrleansStreams.Storage;
+
+/// <summary>
+/// The name of a log, unique in its storage: 1 to 8 segments separated by '/', each 1 to 300 characters of [A-Za-z0-9._-],
+/// none of them "." or "..". Examples: <c>topics/flights.9f3a/3</c>, <c>journals/flight-delays/1-2</c>.
+/// </summary>
+/// <param name="Path">The name.</param>
+public readonly record struct LogId(string Path)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Path;
+}
+
+/// <summary>When an acknowledged append has reached the disk.</summary>
+public enum FlushMode
+{
+    /// <summary>Before it is acknowledged.</summary>
+    Always,
+
+    /// <summary>At most <see cref="LogOptions.FlushInterval"/> later; a crash of the machine may lose that much, a crash of the process nothing.</summary>
+    Interval,
+
+    /// <summary>When the operating system pleases; a crash of the process loses nothing.</summary>
+    OperatingSystem,
+}
+
+/// <summary>How a log is stored.</summary>
+public sealed record LogOptions
+{
+    /// <summary>Bytes at which a new segment is begun.</summary>
+    public long SegmentBytes { get; init; } = 128L * 1024 * 1024;
+
+    /// <summary>Bytes of log between two index entries.</summary>
+    public int IndexIntervalBytes { get; init; } = 16 * 1024;
+
+    /// <summary>When appends reach the disk.</summary>
+    public FlushMode Flush { get; init; } = FlushMode.Always;
+
+    /// <summary>The interval of <see cref="FlushMode.Interval"/>.</summary>
+    public TimeSpan FlushInterval { get; init; } = TimeSpan.FromSeconds(1);
+}
+
+/// <summary>
+/// Durable logs of record batches (v2). One interface, one conformance suite, several implementations. Instances are safe for
+/// concurrent use; every method may complete synchronously.
+/// </summary>
+public interface ILogStorage : IAsyncDisposable
+{
+    /// <summary>
+    /// Opens a log, creating it when it does not exist, after recovering it: a torn tail is cut, everything acknowledged is there.
+    /// The log gets a leader epoch larger than any before it, durably, which fences every earlier opener.
+    /// </summary>
+    /// <exception cref="StreamsException">StorageError, DiskFull, CorruptLog (an acknowledged region is damaged).</exception>
+    ValueTask<ILog> OpenAsync(LogId id, LogOptions options, CancellationToken cancellationToken = default);
+
+    /// <summary>Removes a log and all its data; fences its openers. No error when it does not exist.</summary>
+    ValueTask DeleteAsync(LogId id, CancellationToken cancellationToken = default);
+
+    /// <summary>The logs whose names begin with <paramref name="prefix"/>, in ordinal order.</summary>
+    ValueTask<IReadOnlyList<LogId>> ListAsync(string prefix, CancellationToken cancellationToken = default);
+}
+
+/// <summary>One open log: its only writer as long as no newer opener fenced it. Offsets are dense: a batch covers LastOffsetDelta + 1 offsets.</summary>
+public interface ILog : IAsyncDisposable
+{
+    /// <summary>The log's name.</summary>
+    LogId Id { get; }
+
+    /// <summary>The leader epoch of this opener, stamped into every batch that it appends.</summary>
+    int LeaderEpoch { get; }
+
+    /// <summary>The first offset that can be read.</summary>
+    long StartOffset { get; }
+
+    /// <summary>The offset after the last durable batch: the end for readers.</summary>
+    long DurableEndOffset { get; }
+
+    /// <summary>The offset that the next append must begin with (ahead of <see cref="DurableEndOffset"/> while appends are under way).</summary>
+    long NextOffset { get; }
+
+    /// <summary>Bytes stored (segments only).</summary>
+    long SizeBytes { get; }
+
+    /// <summary>The last checkpoint that was written, or null.</summary>
+    LogCheckpoint? Checkpoint { get; }
+
+    /// <summary>
+    /// Appends whole record batches; completes when they are durable by the flush mode. Batches may be appended while earlier ones
+    /// are still under way; they become durable in order, and one flush serves all that were queued meanwhile (group commit).
+    /// The log stamps base offset (dense from <paramref name="baseOffset"/>) and leader epoch into its own copy: the caller's memory is
+    /// read until the call returns its task and never written.
+    /// </summary>
+    /// <param name="baseOffset">Must equal <see cref="NextOffset"/>; anything else is a bug of the caller (InvalidOperationException).</param>
+    /// <param name="batches">Record batches with valid headers, each complete. Their CRC is the caller's business.</param>
+    /// <param name="logAppendTime">When not null, stamped into each batch as its LogAppendTime (ms since the Unix epoch), and the CRC made anew.</param>
+    /// <exception cref="StreamsException">FencedLeaderEpoch (not written); DiskFull (not written: the tail is cut back); StorageError (unknown;
+    /// the log fails all later appends until it is opened again).</exception>
+    ValueTask AppendAsync(long baseOffset, IReadOnlyList<ReadOnlyMemory<byte>> batches, long? logAppendTime = null);
+
+    /// <summary>
+    /// Reads whole batches, from the one that holds <paramref name="offset"/>, as many as fit into <paramref name="maxBytes"/> but at
+    /// least one, never past <see cref="DurableEndOffset"/>. At the end the result is empty. The memory stays valid and unchanged for as long as the caller holds it.
+    /// </summary>
+    /// <exception cref="StreamsException">OffsetOutOfRange; CorruptLog when a stored batch fails its checks.</exception>
+    ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken = default);
+
+    /// <summary>The base offset of the first batch whose max timestamp is at least <paramref name="timestamp"/> (ms since the Unix epoch), or null; the caller looks inside it for the record.</summary>
+    ValueTask<long?> FindBatchByTimestampAsync(long timestamp, CancellationToken cancellationToken = default);
+
+    /// <summary>Raises <see cref="StartOffset"/> to <paramref name="newStartOffset"/> (durably; not above <see cref="DurableEndOffset"/>, never lowered) and frees whole segments below it.</summary>
+    ValueTask TruncatePrefixAsync(long newStartOffset, CancellationToken cancellationToken = default);
+
+    /// <summary>Replaces the checkpoint atomically: a small blob that holds for all records below <paramref name="offset"/> (not above <see cref="DurableEndOffset"/>).</summary>
+    ValueTask WriteCheckpointAsync(ReadOnlyMemory<byte> blob, long offset, CancellationToken cancellationToken = default);
+
+    /// <summary>For retention: the oldest segments with their size and largest timestamp, the active one last.</summary>
+    IReadOnlyList<LogSegmentInfo> Segments { get; }
+}
+
+/// <summary>A checkpoint: state that holds for every record below an offset.</summary>
+/// <param name="Offset">The offset.</param>
+/// <param name="Blob">The state.</param>
+public sealed record LogCheckpoint(long Offset, ReadOnlyMemory<byte> Blob);
+
+/// <summary>The result of a read.</summary>
+/// <param name="Batches">Whole record batches back to back, or empty.</param>
+/// <param name="NextOffset">The offset after the last batch read, or the offset asked for when nothing was read.</param>
+public readonly record struct LogRead(ReadOnlyMemory<byte> Batches, long NextOffset);
+
+/// <summary>What retention needs to know of a segment.</summary>
+/// <param name="BaseOffset">The first offset.</param>
+/// <param name="EndOffset">The offset after the last.</param>
+/// <param name="Bytes">Its size.</param>
+/// <param name="MaxTimestamp">The largest record timestamp in it, ms since the Unix epoch.</param>
+public readonly record struct LogSegmentInfo(long BaseOffset, long EndOffset, long Bytes, long MaxTimestamp);
