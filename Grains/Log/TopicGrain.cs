@@ -121,7 +121,7 @@ internal sealed class TopicGrain(
     /// <summary>Rolls a topic forward that is half created or half deleted. One at a time.</summary>
     private async Task FinishTransitionAsync()
     {
-        while (_transition is { } running)
+        while (_transition is { IsCompleted: false } running)
         {
             await running;
         }

@@ -16,6 +16,7 @@ public class CorruptBatchTests
         { "length below the header", RecordBatchHeader.LengthAt, "00000030" },
         { "length past the data", RecordBatchHeader.LengthAt, "00000053" },
         { "length negative", RecordBatchHeader.LengthAt, "ffffffff" },
+        { "length so negative that a subtraction overflows", RecordBatchHeader.LengthAt, "80000042" },
         { "length huge", RecordBatchHeader.LengthAt, "7fffffff" },
         { "count negative", RecordBatchHeader.RecordCountAt, "ffffffff" },
         { "count above the offsets", RecordBatchHeader.RecordCountAt, "00000004" },
@@ -24,30 +25,30 @@ public class CorruptBatchTests
         { "offsets past the end of a long", RecordBatchHeader.BaseOffsetAt, "7ffffffffffffffd" },
     };
 
-    public static TheoryData<string, int, string> DamagedRecords() => new()
+    public static TheoryData<string, string, int, string> DamagedRecords() => new()
     {
-        { "fewer records than counted", 2, Record("00 00 00 01 01 00") },
-        { "bytes after the last record", 1, Record("00 00 00 01 01 00") + "00" },
-        { "record length past the batch", 1, "10 00 00 00 01 01 00" },
-        { "record length negative", 1, "01 00 00 00 01 01 00" },
-        { "record length zero", 1, "00 00 00 00 01 01 00" },
-        { "record length cut off", 1, "ff ff ff ff ff ff ff" },
-        { "timestamp delta too long", 1, Record("00 ffffffffffffffffffff01 00 01 01 00") },
-        { "key past the record", 2, Record("00 00 00 04 01 00") + Record("00 00 02 01 01 00") },
-        { "key length below -1", 1, Record("00 00 00 03 01 00") },
-        { "value past the record", 2, Record("00 00 00 01 04 00") + Record("00 00 02 01 01 00") },
-        { "value length below -1", 1, Record("00 00 00 01 05 00") },
-        { "value length huge", 1, Record("00 00 00 01 feffffff0f 00") },
-        { "header count negative", 1, Record("00 00 00 01 01 01") },
-        { "header count without headers", 1, Record("00 00 00 01 01 02") },
-        { "header count huge", 1, Record("00 00 00 01 01 feffffff0f") },
-        { "header key null", 1, Record("00 00 00 01 01 02 01 01") },
-        { "header key past the record", 1, Record("00 00 00 01 01 02 06 61 01") },
-        { "header value past the record", 1, Record("00 00 00 01 01 02 02 61 08") },
-        { "bytes left in the record", 1, Record("00 00 00 01 01 00 00") },
-        { "offset delta negative", 1, Record("00 00 01 01 01 00") },
-        { "offset delta repeated", 2, Record("00 00 00 01 01 00") + Record("00 00 00 01 01 00") },
-        { "offset delta past the last", 2, Record("00 00 00 01 01 00") + Record("00 00 04 01 01 00") },
+        { "fewer records than counted", "a record is longer than the batch", 2, Record("00 00 00 01 14 61616161616161616161 00") },
+        { "bytes after the last record", "left over after the last record", 1, Record("00 00 00 01 01 00") + "00" },
+        { "record length past the batch", "a record is longer than the batch", 1, "10 00 00 00 01 01 00" },
+        { "record length negative", "a record is longer than the batch", 1, "01 00 00 00 01 01 00" },
+        { "record length zero", "a record's timestamp is cut off", 1, "00 00 00 00 01 01 00" },
+        { "record length cut off", "a record is longer than the batch", 1, "ff ff ff ff ff ff ff" },
+        { "timestamp delta too long", "a record's timestamp is cut off", 1, Record("00 ffffffffffffffffffff01 00 01 01 00") },
+        { "key past the record", "key passes the record's end", 2, Record("00 00 00 06 01 00") + Record("00 00 02 01 01 00") },
+        { "key length below -1", "key passes the record's end", 1, Record("00 00 00 03 01 00") },
+        { "value past the record", "value passes the record's end", 2, Record("00 00 00 01 04 00") + Record("00 00 02 01 01 00") },
+        { "value length below -1", "value passes the record's end", 1, Record("00 00 00 01 05 00") },
+        { "value length huge", "value passes the record's end", 1, Record("00 00 00 01 feffffff0f 00") },
+        { "header count negative", "header count is wrong", 1, Record("00 00 00 01 01 01") },
+        { "header count without headers", "header's key is missing", 1, Record("00 00 00 01 01 02") },
+        { "header count huge", "header's key is missing", 1, Record("00 00 00 01 01 feffffff0f") },
+        { "header key null", "header's key is missing", 1, Record("00 00 00 01 01 02 01 01") },
+        { "header key past the record", "header's key is missing", 1, Record("00 00 00 01 01 02 06 61 01") },
+        { "header value past the record", "header's value passes", 1, Record("00 00 00 01 01 02 02 61 08") },
+        { "bytes left in the record", "length does not match its fields", 1, Record("00 00 00 01 01 00 00") },
+        { "offset delta negative", "offsets do not increase", 1, Record("00 00 01 01 01 00") },
+        { "offset delta repeated", "offsets do not increase", 2, Record("00 00 00 01 01 00") + Record("00 00 00 01 01 00") },
+        { "offset delta past the last", "offsets do not increase", 2, Record("00 00 00 01 01 00") + Record("00 00 04 01 01 00") },
     };
 
     [Theory]
@@ -89,14 +90,16 @@ public class CorruptBatchTests
 
     [Theory]
     [MemberData(nameof(DamagedRecords))]
-    public void Damaged_records_under_a_good_checksum_are_refused_as_corrupt(string what, int count, string hex)
+    public void Damaged_records_under_a_good_checksum_are_refused_as_corrupt(string what, string message, int count, string hex)
     {
         var payload = Convert.FromHexString(hex.Replace(" ", "", StringComparison.Ordinal));
         foreach (var compression in new[] { CompressionType.None, CompressionType.Gzip, CompressionType.Snappy })
         {
             var batch = RecordBatches.Assemble(payload, compression, count);
             RecordBatch.StampCrc(batch);
-            ErrorOfReading(batch).Code.ShouldBe(StreamsErrorCode.CorruptBatch, $"{what}, {compression}");
+            var error = ErrorOfReading(batch);
+            error.Code.ShouldBe(StreamsErrorCode.CorruptBatch, $"{what}, {compression}");
+            error.Message.ShouldContain(message);
         }
     }
 
