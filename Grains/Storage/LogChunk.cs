@@ -27,6 +27,9 @@ internal sealed class LogChunk
     /// <summary>The offset after the last batch.</summary>
     public long EndOffset { get; private set; }
 
+    /// <summary>The chunk that goes on behind this one, once there is one.</summary>
+    public LogChunk? Next { get; set; }
+
     /// <summary>Bytes used.</summary>
     public int Length { get; private set; }
 
@@ -38,6 +41,9 @@ internal sealed class LogChunk
 
     /// <summary>Whether memory of this chunk was handed out: then it can never be used again for other bytes.</summary>
     public bool IsLent { get; private set; }
+
+    /// <summary>Whether the cache wants it gone.</summary>
+    public bool IsEvicted { get; set; }
 
     /// <summary>Whether a batch of this size fits behind the last one.</summary>
     public bool HasRoomFor(int bytes) => _buffer.Length - Length >= bytes;
