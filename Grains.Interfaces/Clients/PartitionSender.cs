@@ -22,6 +22,8 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
     private long _producerId = RecordBatchHeader.NoProducerId;
     private short _producerEpoch = -1;
     private int _nextSequence;
+    private bool _established;
+    private PendingBatch? _failed;
 
     /// <summary>Adds a record, whose bytes were taken from <see cref="BufferMemory"/> before. <paramref name="producerId"/> counts for the first batch only.</summary>
     public PendingDelivery Append(
@@ -64,14 +66,16 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
         return delivery;
     }
 
-    /// <summary>Sends what is there without lingering; completes when all of it is acknowledged or failed, with the first failure.</summary>
+    /// <summary>Sends what is there without lingering; completes when all of it is acknowledged or failed, with the first failure, or with one since the last flush that nobody saw.</summary>
     public async Task FlushAsync()
     {
         List<Task> batches;
         lock (_gate)
         {
+            var unseen = _failed is { IsObserved: false } failed ? failed.Completion : Task.CompletedTask;
+            _failed = null;
             _hurry = _open is not null;
-            batches = [.. _inFlight.Concat(_sealed).Concat(_open is null ? [] : [_open]).Select(batch => (Task)batch.Completion)];
+            batches = [unseen, .. _inFlight.Concat(_sealed).Concat(_open is null ? [] : [_open]).Select(batch => (Task)batch.Completion)];
             _changed.TrySetResult();
         }
 
@@ -147,13 +151,17 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
         }
     }
 
-    private TimeSpan LingerLeftLocked() => _open is null || _hurry || _inFlight.Count >= options.InFlightMax
+    private TimeSpan LingerLeftLocked() => _open is null || _hurry || _inFlight.Count >= WindowLocked()
         ? Timeout.InfiniteTimeSpan
         : TimeSpan.FromMilliseconds(options.LingerMs) - retry.Time.GetElapsedTime(_open.OpenedAt) is var left && left > TimeSpan.Zero ? left : TimeSpan.Zero;
 
+    // A partition lets a producer that it does not know begin at any sequence (it may have forgotten it). So the first batch must be in before others
+    // are sent: one that overtook it would make it look like a repetition from the past.
+    private int WindowLocked() => _established || !options.IsIdempotent ? options.InFlightMax : 1;
+
     private void FillWindowLocked()
     {
-        while (_inFlight.Count < options.InFlightMax)
+        while (_inFlight.Count < WindowLocked())
         {
             if (_sealed.Count == 0 && _open is not null && (_hurry || LingerLeftLocked() == TimeSpan.Zero))
             {
@@ -227,7 +235,7 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
             }
 
             var behind = false;
-            foreach (var batch in _inFlight.Where(batch => !batch.Call!.IsCompletedSuccessfully))
+            foreach (var batch in _inFlight.Where(batch => !batch.Call!.IsCompletedSuccessfully).Take(WindowLocked()))
             {
                 batch.SentBehindOthers = behind;
                 batch.Call = SendAsync(batch);
@@ -242,6 +250,7 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
     {
         var result = batch.Call!.Result;
         Remove(batch);
+        _established = true;
         batch.Succeed(result);
     }
 
@@ -253,6 +262,11 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
             $"a batch for {partition} was not acknowledged within {options.DeliveryTimeoutMs} ms: {error.Message}",
             WriteOutcome.Unknown,
             error));
+        lock (_gate)
+        {
+            _failed = _failed is null || _failed.IsObserved ? batch : _failed;
+        }
+
         if (options.IsIdempotent)
         {
             await NextEpochAsync();
@@ -264,6 +278,7 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
         var next = _producerEpoch < short.MaxValue ? (_producerId, (short)(_producerEpoch + 1)) : (await newProducerId(), (short)0);
         lock (_gate)
         {
+            _established &= _producerId == next.Item1;
             (_producerId, _producerEpoch) = next;
             _nextSequence = 0;
             foreach (var batch in _inFlight.Where(batch => !batch.Call!.IsCompletedSuccessfully).Concat(_sealed))

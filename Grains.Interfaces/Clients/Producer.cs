@@ -57,7 +57,7 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
         await await EnqueueAsync(record, cancellationToken);
 
     /// <summary>Sends what is in the buffer without lingering and waits until all of it is acknowledged.</summary>
-    /// <exception cref="StreamsException">The first failure among these deliveries.</exception>
+    /// <exception cref="StreamsException">The first failure among these deliveries, or one since the last flush that nobody waited for.</exception>
     public Task FlushAsync() => Task.WhenAll(_topics.Values.SelectMany(topic => topic.Senders).Select(sender => sender.FlushAsync()));
 
     /// <summary>Flushes and closes. A delivery that fails meanwhile is thrown here.</summary>
@@ -69,9 +69,15 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
         }
 
         _closed = true;
-        await FlushAsync();
-        await Task.WhenAll(_topics.Values.SelectMany(topic => topic.Senders).Select(sender => sender.DrainAsync()));
-        _lookup.Dispose();
+        try
+        {
+            await FlushAsync();
+        }
+        finally
+        {
+            await Task.WhenAll(_topics.Values.SelectMany(topic => topic.Senders).Select(sender => sender.DrainAsync()));
+            _lookup.Dispose();
+        }
     }
 
     private bool TryEnqueue(TopicSenders topic, in ProducerRecord<TKey, TValue> record, out PendingDelivery delivery)

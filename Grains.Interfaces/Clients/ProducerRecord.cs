@@ -44,6 +44,7 @@ public readonly struct PendingDelivery
     /// <exception cref="StreamsException">Why the record could not be delivered, and whether it may have been written.</exception>
     public async Task<RecordMetadata> AsTask()
     {
+        _batch.IsObserved = true;
         var result = await _batch.Completion;
         return new RecordMetadata(_batch.Partition, result.BaseOffset < 0 ? -1 : result.BaseOffset + _index, result.LogAppendTime >= 0 ? result.LogAppendTime : _timestamp);
     }
@@ -63,6 +64,9 @@ internal sealed class PendingBatch(TopicPartition partition, long openedAt)
     public long OpenedAt => openedAt;
 
     public Task<ProduceResult> Completion => _completion.Task;
+
+    /// <summary>Whether somebody waits for one of its records, and so learns of a failure.</summary>
+    public bool IsObserved { get; set; }
 
     /// <summary>Bytes accounted to the producer's buffer.</summary>
     public long BufferedBytes { get; set; }
