@@ -4,7 +4,8 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Logging;
-using OrleansStreams.Silo.Hosting;
+using EmbeddedOrleans.Hosting;
+using Orleans;
 using OrleansStreams.Silo.Http;
 using OrleansStreams.Storage;
 
@@ -36,7 +37,16 @@ public sealed class TestSilo : IAsyncDisposable
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Logging.ClearProviders();
-        builder.AddStreamsSilo(new SiloSettings { DataPath = folder, Flush = FlushMode.OperatingSystem });
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(Random.Shared);
+        builder.Services.AddSingleton<ILogStorage, MemoryLogStorage>();
+        builder.Services.AddSingleton(new OrleansStreams.Log.StreamsOptions());
+        builder.Services.AddSingleton(provider => new OrleansStreams.Clients.StreamsClient(provider.GetRequiredService<IGrainFactory>(), TimeProvider.System, Random.Shared));
+        builder.UseEmbeddedOrleans(silo =>
+        {
+            silo.AddGrainAssembly(typeof(ILogStorage).Assembly);
+            silo.AddFileGrainStorage("streams", Path.Combine(folder, "grains"));
+        });
         builder.Services.AddStreamsApi();
         builder.Services.Configure(configure ?? (_ => { }));
         services?.Invoke(builder.Services);

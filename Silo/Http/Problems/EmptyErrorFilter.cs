@@ -25,6 +25,10 @@ internal sealed class EmptyErrorFilter : IStartupFilter
             StreamsErrorCode.InvalidRequest,
             $"{context.Request.Path} does not take {context.Request.Method}; it takes {context.Response.Headers.Allow}.",
             StatusCodes.Status405MethodNotAllowed),
+        StatusCodes.Status415UnsupportedMediaType => ProblemBody.Of(
+            StreamsErrorCode.InvalidRequest,
+            $"The content type is '{context.Request.ContentType}'; send JSON with the header Content-Type: application/json.",
+            StatusCodes.Status415UnsupportedMediaType),
         var status => ProblemBody.Of(StreamsErrorCode.InvalidRequest, $"The request was refused with status {status}; /openapi/v1.json lists what there is.", status),
     };
 }

@@ -56,7 +56,7 @@ public class TopicTests(SiloFixture fixture)
     {
         using var form = new FormUrlEncodedContent([new("name", "x")]);
 
-        var problem = await silo.RefusedAsync(HttpMethod.Post, "/topics", form, StreamsErrorCode.InvalidRequest);
+        var problem = await silo.RefusedAsync(HttpMethod.Post, "/topics", form, StreamsErrorCode.InvalidRequest, HttpStatusCode.UnsupportedMediaType);
 
         problem.GetProperty("detail").GetString()!.ShouldContain("Content-Type: application/json");
     }
