@@ -40,7 +40,7 @@ internal static class FetchHandlers
         var start = await spec.ResolveAsync(grain);
 
         var buffer = new ArrayBufferWriter<byte>(16 * 1024);
-        await using var writer = new Utf8JsonWriter(buffer);
+        await using var writer = new Utf8JsonWriter(buffer, RecordJsonWriter.WriterOptions);
         writer.WriteStartObject();
         writer.WriteString("topic"u8, topic);
         writer.WriteNumber("partition"u8, key.Partition);

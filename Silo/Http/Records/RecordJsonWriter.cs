@@ -1,3 +1,4 @@
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Unicode;
 using OrleansStreams.Records;
@@ -21,6 +22,9 @@ internal enum ValueEncoding
 /// <summary>Writes records as JSON in the form that <see cref="RecordJsonReader"/> reads.</summary>
 internal static class RecordJsonWriter
 {
+    /// <summary>Quotes and letters as they are: the answers are never part of a web page, and people read them.</summary>
+    public static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     public static ValueEncoding EncodingOf(string? text) => text switch
     {
         null or "" or "auto" => ValueEncoding.Auto,

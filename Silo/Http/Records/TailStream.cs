@@ -116,7 +116,7 @@ internal sealed class TailStream(
             text.Write(Encoding.UTF8.GetBytes(gap));
         }
 
-        using var json = new Utf8JsonWriter(text);
+        using var json = new Utf8JsonWriter(text, RecordJsonWriter.WriterOptions);
         var (_, next) = RecordPage.Visit(chunk.Batches, chunk.From, int.MaxValue, (in record) =>
         {
             positions[chunk.Partition] = record.Offset + 1;
