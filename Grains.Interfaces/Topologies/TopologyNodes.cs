@@ -1,0 +1,190 @@
+using OrleansStreams.Records;
+
+namespace OrleansStreams.Topologies;
+
+/// <summary>
+/// One step of a topology: what it does, typed, and what feeds it. Nodes only describe; whoever runs them visits them
+/// (<see cref="ITopologyVisitor"/>), which is how types reach the runtime without reflection.
+/// </summary>
+internal abstract class TopologyNode(int id, string name, params TopologyNode[] parents)
+{
+    public int Id { get; } = id;
+
+    public string Name { get; } = name;
+
+    public IReadOnlyList<TopologyNode> Parents { get; } = parents;
+
+    /// <summary>Whether the record's key is the one that its source read, byte for byte.</summary>
+    public virtual bool KeepsKey => false;
+
+    /// <summary>What stored state depends on; a change of it makes journals incompatible.</summary>
+    public abstract string Shape { get; }
+
+    public abstract void Accept(ITopologyVisitor visitor);
+}
+
+internal interface ITopologyVisitor
+{
+    void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node);
+
+    void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node);
+
+    void Visit<TKey, TValue>(FilterNode<TKey, TValue> node);
+
+    void Visit<TKey, TValue, TNewKey, TNewValue>(MapNode<TKey, TValue, TNewKey, TNewValue> node);
+
+    void Visit<TKey, TValue, TNewValue>(MapValuesNode<TKey, TValue, TNewValue> node);
+
+    void Visit<TKey, TValue, TNewKey, TNewValue>(FlatMapNode<TKey, TValue, TNewKey, TNewValue> node);
+
+    void Visit<TKey, TValue>(MergeNode<TKey, TValue> node);
+
+    void Visit<TKey, TValue, TAggregate>(WindowAggregateNode<TKey, TValue, TAggregate> node);
+
+    void Visit<TKey, TValue>(SinkNode<TKey, TValue> node);
+}
+
+/// <summary>A source that reads a topic.</summary>
+internal abstract class TopicSourceNode(int id, string name, string topic) : TopologyNode(id, name)
+{
+    public string Topic { get; } = topic;
+
+    public abstract WatermarkStrategy Watermarks { get; }
+
+    public override bool KeepsKey => true;
+}
+
+internal sealed class TopicSourceNode<TKey, TValue>(int id, string name, string topic, Consumed<TKey, TValue> consumed) : TopicSourceNode(id, name, topic)
+{
+    public Consumed<TKey, TValue> Consumed { get; } = consumed;
+
+    public override WatermarkStrategy Watermarks => Consumed.Watermarks;
+
+    public override string Shape => $"topic {Topic} key {Consumed.KeySerde.Name} value {Consumed.ValueSerde.Name}";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+/// <summary>A source that reads a file of lines.</summary>
+internal abstract class FileSourceNode(int id, string name, string path, double? rowsPerSecond) : TopologyNode(id, name)
+{
+    public string Path { get; } = path;
+
+    public double? RowsPerSecond { get; } = rowsPerSecond;
+
+    // The path is not part of it: a file may move; its content is checked against the journal.
+    public override string Shape => "file";
+}
+
+internal sealed class FileSourceNode<TKey, TValue>(int id, string name, string path, double? rowsPerSecond, FileLineParser<TKey, TValue> parser)
+    : FileSourceNode(id, name, path, rowsPerSecond)
+{
+    public FileLineParser<TKey, TValue> Parser { get; } = parser;
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+internal sealed class FilterNode<TKey, TValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, bool> predicate) : TopologyNode(id, name, parent)
+{
+    public Func<TKey, TValue, bool> Predicate { get; } = predicate;
+
+    public override bool KeepsKey => Parents[0].KeepsKey;
+
+    public override string Shape => "filter";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+internal sealed class MapNode<TKey, TValue, TNewKey, TNewValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, (TNewKey Key, TNewValue Value)> mapper)
+    : TopologyNode(id, name, parent)
+{
+    public Func<TKey, TValue, (TNewKey Key, TNewValue Value)> Mapper { get; } = mapper;
+
+    public override string Shape => "map";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+internal sealed class MapValuesNode<TKey, TValue, TNewValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, TNewValue> mapper) : TopologyNode(id, name, parent)
+{
+    public Func<TKey, TValue, TNewValue> Mapper { get; } = mapper;
+
+    public override bool KeepsKey => Parents[0].KeepsKey;
+
+    public override string Shape => "map-values";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+internal sealed class FlatMapNode<TKey, TValue, TNewKey, TNewValue>(
+    int id, string name, TopologyNode parent, Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> mapper) : TopologyNode(id, name, parent)
+{
+    public Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> Mapper { get; } = mapper;
+
+    public override string Shape => "flat-map";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+internal sealed class MergeNode<TKey, TValue>(int id, string name, TopologyNode left, TopologyNode right) : TopologyNode(id, name, left, right)
+{
+    public override bool KeepsKey => Parents[0].KeepsKey && Parents[1].KeepsKey;
+
+    public override string Shape => "merge";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+/// <summary>A windowed aggregate.</summary>
+internal abstract class WindowAggregateNode(int id, string name, TopologyNode parent, string storeName, TumblingWindows windows, string? lateTopic)
+    : TopologyNode(id, name, parent)
+{
+    public string StoreName { get; } = storeName;
+
+    public TumblingWindows Windows { get; } = windows;
+
+    public string? LateTopic { get; } = lateTopic;
+}
+
+internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
+    int id,
+    string name,
+    TopologyNode parent,
+    ISerde<TKey> keySerde,
+    TumblingWindows windows,
+    string? lateTopic,
+    Materialized<TAggregate> materialized,
+    WindowAggregator<TKey, TValue, TAggregate> aggregator) : WindowAggregateNode(id, name, parent, materialized.StoreName, windows, lateTopic)
+{
+    public ISerde<TKey> KeySerde { get; } = keySerde;
+
+    public Materialized<TAggregate> Materialized { get; } = materialized;
+
+    public WindowAggregator<TKey, TValue, TAggregate> Aggregator { get; } = aggregator;
+
+    public override string Shape =>
+        $"tumbling {Windows.SizeMs} grace {Windows.GraceMs} store {StoreName} key {KeySerde.Name} value {Materialized.ValueSerde.Name}";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+/// <summary>How an event enters a window's aggregate.</summary>
+/// <param name="First">The aggregate of the first event.</param>
+/// <param name="Next">The aggregate with one event more.</param>
+/// <param name="UsesEvent">False when key and value are not looked at, so that they need not be read.</param>
+internal sealed record WindowAggregator<TKey, TValue, TAggregate>(Func<TKey, TValue, TAggregate> First, Func<TKey, TValue, TAggregate, TAggregate> Next, bool UsesEvent);
+
+/// <summary>A sink that writes a topic.</summary>
+internal abstract class SinkNode(int id, string name, TopologyNode parent, string topic) : TopologyNode(id, name, parent)
+{
+    public string Topic { get; } = topic;
+}
+
+internal sealed class SinkNode<TKey, TValue>(int id, string name, TopologyNode parent, string topic, Produced<TKey, TValue> produced) : SinkNode(id, name, parent, topic)
+{
+    public Produced<TKey, TValue> Produced { get; } = produced;
+
+    public override string Shape => $"to {Topic}";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
