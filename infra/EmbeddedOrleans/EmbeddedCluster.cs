@@ -162,7 +162,7 @@ public sealed class EmbeddedCluster : IAsyncDisposable, IDisposable
     internal void Send(Request request)
     {
         MethodDescriptor descriptor = request.Descriptor;
-        request.CallerSilo = Activation.Running?.Silo;
+        request.CallingActivation = Activation.Running;
         if (!descriptor.OneWay)
         {
             request.Started = Time.GetTimestamp();

@@ -196,6 +196,9 @@ internal sealed class Activation : TurnQueue, IGrainContext
         {
             switch (item)
             {
+                case Request { Kind: GrainMessageKind.Response } response:
+                    response.SettleFromOutcome();
+                    break;
                 case MailboxItem request:
                     Receive(request);
                     break;
