@@ -8,6 +8,7 @@ using EmbeddedOrleans.Hosting;
 using Orleans;
 using OrleansStreams.Silo.Http;
 using OrleansStreams.Storage;
+using OrleansStreams.Storage.Files;
 
 namespace OrleansStreams.Silo.Tests;
 
@@ -39,8 +40,9 @@ public sealed class TestSilo : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
-        builder.Services.AddSingleton<ILogStorage, MemoryLogStorage>();
-        builder.Services.AddSingleton(new OrleansStreams.Log.StreamsOptions());
+        builder.Services.AddSingleton<ILogStorage, FileLogStorage>();
+        builder.Services.AddSingleton(new FileLogStorageOptions { RootPath = Path.Combine(folder, "logs") });
+        builder.Services.AddSingleton(new OrleansStreams.Log.StreamsOptions { Flush = FlushMode.OperatingSystem });
         builder.Services.AddSingleton(provider => new OrleansStreams.Clients.StreamsClient(provider.GetRequiredService<IGrainFactory>(), TimeProvider.System, Random.Shared));
         builder.UseEmbeddedOrleans(silo =>
         {
