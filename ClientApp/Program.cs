@@ -8,6 +8,7 @@ Command[] commands =
     ConsumeCommand.Create(),
     GroupsCommand.Create(),
     AppsCommand.Create(),
+    DemoCommand.Create(),
 ];
 
 var root = new RootCommand("Orleans.Streams: topics, records, groups and stream applications from the command line.");

@@ -1,11 +1,14 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Orleans;
 using OrleansStreams.Clients;
 using OrleansStreams.Errors;
 using OrleansStreams.Processing;
 using OrleansStreams.Silo.Hosting;
 using OrleansStreams.Silo.Samples;
+using OrleansStreams.Storage.Files;
 
 namespace OrleansStreams.ClientApp.Demo;
 
@@ -42,7 +45,7 @@ internal static class DemoRun
         var settings = new SiloSettings { DataPath = Path.GetFullPath(options.Data ?? SiloSettings.DefaultDataPath("demo")) };
         if (options.Fresh)
         {
-            DeleteEarlierRun(settings);
+            await DeleteEarlierRunAsync(settings);
         }
 
         var run = new FlightDelaysSettings
@@ -82,7 +85,7 @@ internal static class DemoRun
         {
             Rows = input.Rows,
             Late = last.Tasks.Sum(task => task.LateRecords),
-            RowsThisRun = last.Tasks.Max(task => task.SourceRow) - first.Tasks.Max(task => task.SourceRow),
+            RowsThisRun = last.Tasks.Max(task => task.SourceRow) - Math.Max(0, first.Tasks.Max(task => task.SourceRow)),
             Elapsed = elapsed,
         };
         if (options.Output is { } path)
@@ -127,7 +130,8 @@ internal static class DemoRun
 
     private static IHost BuildHost(SiloSettings settings)
     {
-        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory });
+        // Without the silo's own appsettings.json, which is for a server.
+        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true, ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().AddSimpleConsole().SetMinimumLevel(LogLevel.Error);
         builder.Logging.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.AddStreamsSilo(settings);
@@ -135,9 +139,9 @@ internal static class DemoRun
     }
 
     /// <summary>Deletes only what a silo itself makes, and only when no process uses it.</summary>
-    private static void DeleteEarlierRun(SiloSettings settings)
+    private static async Task DeleteEarlierRunAsync(SiloSettings settings)
     {
-        DataFolder.ThrowIfInUse(settings.LogsPath);
+        await new FileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath }, TimeProvider.System, NullLogger<FileLogStorage>.Instance).DisposeAsync();
         foreach (var folder in (string[])[settings.LogsPath, settings.GrainsPath, Path.Combine(settings.DataPath, "sample")])
         {
             if (Directory.Exists(folder))

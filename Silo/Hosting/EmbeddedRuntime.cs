@@ -1,5 +1,4 @@
 using EmbeddedOrleans.Hosting;
-using OrleansStreams.Log;
 
 namespace OrleansStreams.Silo.Hosting;
 
@@ -11,7 +10,7 @@ internal static class ActorRuntimeHosting
 
     public static void AddActorRuntime(this IHostApplicationBuilder builder, SiloSettings settings) => builder.UseEmbeddedOrleans(silo =>
     {
-        silo.AddGrainAssembly(typeof(PartitionGrain).Assembly);
+        silo.AddGrainAssembly(typeof(StreamsServiceCollectionExtensions).Assembly);
         silo.AddFileGrainStorage("streams", settings.GrainsPath);
     });
 }

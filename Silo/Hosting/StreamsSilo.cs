@@ -1,7 +1,7 @@
 using OrleansStreams.Clients;
-using OrleansStreams.Processing;
+using OrleansStreams.Log;
 using OrleansStreams.Silo.Samples;
-using OrleansStreams.Storage;
+using OrleansStreams.Storage.Files;
 
 namespace OrleansStreams.Silo.Hosting;
 
@@ -17,14 +17,14 @@ public static class StreamsSilo
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
         builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath });
-        builder.Services.AddStreamsGrains(options => options.Flush = settings.Flush);
+        builder.Services.AddStreamsGrains(new StreamsOptions { Flush = settings.Flush });
         builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
         builder.Services.AddStreamApplication(FlightDelays.Name, FlightDelays.Build);
 
         // The first hosted service: a data folder in use must be told before anything else starts.
         builder.Services.AddHostedService<StorageStarter>();
         builder.AddActorRuntime(settings);
-        builder.Services.AddHostedService<ApplicationStarter>();
+        builder.Services.AddStreamApplicationStarter();
         return builder;
     }
 }

@@ -1,5 +1,3 @@
-using System.Text;
-using OrleansStreams.Processing;
 using OrleansStreams.Records;
 using OrleansStreams.Topologies;
 
@@ -44,7 +42,7 @@ public static class FlightDelays
         var outOfOrderness = parameters.GetTimeSpan("out-of-orderness", TimeSpan.FromHours(2));
         var grace = parameters.GetTimeSpan("grace", TimeSpan.FromHours(1));
 
-        builder.FileSource<string, Flight>("arrivals", parameters.GetString("file"), ParseLine)
+        builder.FileSource<string, Flight>("arrivals", parameters.GetString("file"), ParseLine, parameters.GetNumber("rate", 0))
             .To(Flights, Produced.With(Serdes.Utf8, FlightSerde));
 
         builder.Stream(
