@@ -99,8 +99,11 @@ public sealed class EmbeddedCluster : IAsyncDisposable, IDisposable
         ArgumentNullException.ThrowIfNull(silo);
         if (Leave(silo.Silo))
         {
-            await silo.Silo.StopAsync(cancellationToken);
-            Drop(silo.Silo);
+            if (!await silo.Silo.StopAsync(cancellationToken))
+            {
+                Drop(silo.Silo);
+            }
+
             if (silo.Silo.OwnsServices && silo.Silo.Services is IAsyncDisposable services)
             {
                 await services.DisposeAsync();

@@ -444,7 +444,6 @@ internal sealed class Activation : TurnQueue, IGrainContext
     {
         _state = ActivationState.Gone;
         Cluster.Forget(this);
-        _deactivated.TrySetResult();
         MailboxItem? waiting = _firstWaiting;
         _firstWaiting = _lastWaiting = null;
         while (waiting is not null)
@@ -454,6 +453,8 @@ internal sealed class Activation : TurnQueue, IGrainContext
             Forward(waiting);
             waiting = next;
         }
+
+        _deactivated.TrySetResult();
     }
 
     private void Forward(MailboxItem item)

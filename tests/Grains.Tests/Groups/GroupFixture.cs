@@ -1,10 +1,9 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using OrleansStreams.Errors;
-using OrleansStreams.Groups;
 using OrleansStreams.Log;
 
-namespace OrleansStreams.Tests.Groups;
+namespace OrleansStreams.Groups;
 
 /// <summary>A state machine with a hand-driven clock and short ways to say things.</summary>
 internal sealed class GroupFixture

@@ -1,10 +1,9 @@
 using System.Collections.Immutable;
 using OrleansStreams.Errors;
-using OrleansStreams.Groups;
 using OrleansStreams.Log;
-using static OrleansStreams.Tests.Groups.GroupFixture;
+using static OrleansStreams.Groups.GroupFixture;
 
-namespace OrleansStreams.Tests.Groups;
+namespace OrleansStreams.Groups;
 
 public sealed class GroupOffsetTests
 {

@@ -1,9 +1,8 @@
 using Orleans.Runtime;
-using OrleansStreams.Groups;
 using OrleansStreams.Log;
-using static OrleansStreams.Tests.Groups.GroupFixture;
+using static OrleansStreams.Groups.GroupFixture;
 
-namespace OrleansStreams.Tests.Groups;
+namespace OrleansStreams.Groups;
 
 public sealed class GroupStateWriterTests
 {

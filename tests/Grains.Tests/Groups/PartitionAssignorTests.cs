@@ -1,11 +1,10 @@
 using System.Collections.Immutable;
 using FsCheck;
 using FsCheck.Fluent;
-using OrleansStreams.Groups;
 using OrleansStreams.Log;
-using static OrleansStreams.Tests.Groups.GroupFixture;
+using static OrleansStreams.Groups.GroupFixture;
 
-namespace OrleansStreams.Tests.Groups;
+namespace OrleansStreams.Groups;
 
 public sealed class PartitionAssignorTests
 {

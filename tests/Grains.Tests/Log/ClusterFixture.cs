@@ -147,6 +147,8 @@ internal sealed class GatedStateStore : IGrainStateStore
 
     public Func<GrainStateAddress, Task>? BeforeWrite { get; set; }
 
+    public IEnumerable<GrainStateAddress> Addresses => _states.Keys;
+
     public ValueTask<StoredGrainState?> ReadAsync(GrainStateAddress address) => ValueTask.FromResult(_states.GetValueOrDefault(address));
 
     public async ValueTask<string> WriteAsync(GrainStateAddress address, ReadOnlyMemory<byte> json, string? expectedEtag)

@@ -1,7 +1,6 @@
-using OrleansStreams.Groups;
 using OrleansStreams.Log;
 
-namespace OrleansStreams.Tests.Groups.Model;
+namespace OrleansStreams.Groups.Model;
 
 /// <summary>An invariant does not hold.</summary>
 internal sealed class InvariantBrokenException(string checker, string message) : Exception($"{checker}: {message}")

@@ -1,10 +1,9 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using OrleansStreams.Errors;
-using OrleansStreams.Groups;
 using OrleansStreams.Log;
 
-namespace OrleansStreams.Tests.Groups.Model;
+namespace OrleansStreams.Groups.Model;
 
 /// <summary>
 /// A group, six members and a network, driven by a seed. The faults, and why each must be survived: requests and answers are lost

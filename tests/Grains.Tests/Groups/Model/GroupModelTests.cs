@@ -1,8 +1,7 @@
 using System.Globalization;
-using OrleansStreams.Groups;
 using Xunit.Abstractions;
 
-namespace OrleansStreams.Tests.Groups.Model;
+namespace OrleansStreams.Groups.Model;
 
 public sealed class GroupModelTests(ITestOutputHelper output)
 {

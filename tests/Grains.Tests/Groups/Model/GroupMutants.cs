@@ -1,8 +1,7 @@
 using System.Collections.Immutable;
-using OrleansStreams.Groups;
 using OrleansStreams.Log;
 
-namespace OrleansStreams.Tests.Groups.Model;
+namespace OrleansStreams.Groups.Model;
 
 /// <summary>Planted bugs, each of a kind that a careless change could bring in.</summary>
 internal static class GroupMutants

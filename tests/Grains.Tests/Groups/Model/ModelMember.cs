@@ -1,8 +1,7 @@
 using System.Collections.Immutable;
-using OrleansStreams.Groups;
 using OrleansStreams.Log;
 
-namespace OrleansStreams.Tests.Groups.Model;
+namespace OrleansStreams.Groups.Model;
 
 /// <summary>A request under way, or a late copy of one.</summary>
 internal sealed record ModelRequest(ModelMember Sender, int Incarnation, TimeSpan SentAt)
