@@ -40,8 +40,10 @@ public static class RecordBatch
         }
 
         var read = RecordBatchHeader.Read(data);
-        var recordBytes = read.BatchLength - (RecordBatchHeader.Size - RecordBatchHeader.LeaderEpochAt);
-        if (recordBytes < 0 || read.BatchLength > data.Length - RecordBatchHeader.LeaderEpochAt || !CountsFit(read, recordBytes))
+        const int RestOfHeader = RecordBatchHeader.Size - RecordBatchHeader.LeaderEpochAt;
+        if (read.BatchLength < RestOfHeader
+            || read.BatchLength > data.Length - RecordBatchHeader.LeaderEpochAt
+            || !CountsFit(read, read.BatchLength - RestOfHeader))
         {
             return StreamsErrorCode.CorruptBatch;
         }

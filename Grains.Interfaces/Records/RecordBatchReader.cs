@@ -92,11 +92,7 @@ public ref struct RecordBatchReader
         }
 
         var headersAt = at;
-        if (headerCount != 0)
-        {
-            at = SkipHeaders(body, at, headerCount);
-        }
-
+        at = headerCount == 0 ? at : SkipHeaders(body, at, headerCount);
         if (at != end)
         {
             Throw("a record's length does not match its fields");

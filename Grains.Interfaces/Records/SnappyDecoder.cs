@@ -195,16 +195,14 @@ internal static class SnappyDecoder
 
     private static void Copy(Span<byte> target, int filled, int distance, int length)
     {
-        if (distance >= length)
+        // A copy longer than its distance repeats a pattern: each round doubles what of it stands there already.
+        var from = filled - distance;
+        while (length > 0)
         {
-            target.Slice(filled - distance, length).CopyTo(target[filled..]);
-            return;
-        }
-
-        // The source overlaps what is being written: the pattern repeats, byte after byte.
-        for (var i = 0; i < length; i++)
-        {
-            target[filled + i] = target[filled - distance + i];
+            var now = Math.Min(length, filled - from);
+            target.Slice(from, now).CopyTo(target[filled..]);
+            filled += now;
+            length -= now;
         }
     }
 }

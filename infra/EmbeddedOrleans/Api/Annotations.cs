@@ -1,5 +1,3 @@
-using System;
-
 namespace Orleans;
 
 /// <summary>Marks a type whose values cross a grain call. The embedded host passes values by reference; Orleans generates a serializer.</summary>
@@ -9,7 +7,8 @@ public sealed class GenerateSerializerAttribute : Attribute
 }
 
 /// <summary>The stable field number of a serialized member.</summary>
-[AttributeUsage(AttributeTargets.Field | AttributeTargets.Property | AttributeTargets.Parameter)]
+[AttributeUsage(AttributeTargets.Field | AttributeTargets.Property | AttributeTargets.Parameter | AttributeTargets.Class
+    | AttributeTargets.Struct | AttributeTargets.Enum | AttributeTargets.Method)]
 public sealed class IdAttribute : Attribute
 {
     /// <summary>Creates the attribute.</summary>
@@ -21,7 +20,7 @@ public sealed class IdAttribute : Attribute
 }
 
 /// <summary>The stable wire name of a type or method, so that it can be renamed.</summary>
-[AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Enum | AttributeTargets.Interface | AttributeTargets.Method)]
+[AttributeUsage(AttributeTargets.Class | AttributeTargets.Interface | AttributeTargets.Struct | AttributeTargets.Enum | AttributeTargets.Method, AllowMultiple = true)]
 public sealed class AliasAttribute : Attribute
 {
     /// <summary>Creates the attribute.</summary>
@@ -33,13 +32,15 @@ public sealed class AliasAttribute : Attribute
 }
 
 /// <summary>Promises that a value is never changed after it was sent, so that it needs no copy.</summary>
-[AttributeUsage(AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Parameter | AttributeTargets.Property | AttributeTargets.Field)]
+[AttributeUsage(
+    AttributeTargets.Class | AttributeTargets.Struct | AttributeTargets.Field | AttributeTargets.Property | AttributeTargets.Parameter | AttributeTargets.ReturnValue,
+    Inherited = false)]
 public sealed class ImmutableAttribute : Attribute
 {
 }
 
 /// <summary>A response timeout for one method, in place of the host's.</summary>
-[AttributeUsage(AttributeTargets.Method | AttributeTargets.Interface)]
+[AttributeUsage(AttributeTargets.Method)]
 public sealed class ResponseTimeoutAttribute : Attribute
 {
     /// <summary>Creates the attribute.</summary>

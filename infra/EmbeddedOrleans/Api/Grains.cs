@@ -1,6 +1,3 @@
-using System;
-using System.Threading;
-using System.Threading.Tasks;
 using Orleans.Runtime;
 
 namespace Orleans
@@ -83,6 +80,9 @@ namespace Orleans
         /// <summary>It was idle for longer than the collection age.</summary>
         ActivationIdle = 4,
 
+        /// <summary>The application failed in a way that makes this activation useless.</summary>
+        ApplicationError = 8,
+
         /// <summary>The application asked (DeactivateOnIdle).</summary>
         ApplicationRequested = 9,
     }
@@ -145,6 +145,7 @@ namespace Orleans.Runtime
         /// <param name="storageName">The storage provider's name.</param>
         public PersistentStateAttribute(string stateName, string? storageName = null)
         {
+            ArgumentNullException.ThrowIfNull(stateName);
             StateName = stateName;
             StorageName = storageName;
         }
@@ -216,9 +217,12 @@ namespace Orleans.Concurrency
 namespace Orleans.Placement
 {
     /// <summary>Where activations of a grain class are placed.</summary>
-    [AttributeUsage(AttributeTargets.Class)]
+    [AttributeUsage(AttributeTargets.Class, AllowMultiple = false)]
     public abstract class PlacementAttribute : Attribute
     {
+        internal PlacementAttribute()
+        {
+        }
     }
 
     /// <summary>Activations are placed on a random silo.</summary>

@@ -8,7 +8,7 @@ namespace OrleansStreams.Tests.Records;
 
 public class RecordBatchRoundTripTests
 {
-    private static readonly Config Quick = Config.QuickThrowOnFailure.WithMaxTest(300).WithReplay(2026, 11);
+    private static readonly Config Quick = Config.QuickThrowOnFailure.WithMaxTest(150).WithReplay(2026, 11);
 
     [Theory]
     [InlineData(CompressionType.None)]

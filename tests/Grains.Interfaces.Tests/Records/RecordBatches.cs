@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Text;
 using OrleansStreams.Records;
 
@@ -52,6 +53,24 @@ internal static class RecordBatches
         }
 
         return records;
+    }
+
+    /// <summary>A batch over hand-made record bytes, compressed here; CRC right.</summary>
+    public static byte[] Assemble(byte[] payload, CompressionType compression, int count) =>
+        Wrap(compression == CompressionType.None ? payload : Compression.Compress(compression, payload, 0, payload.Length, 0), compression, count);
+
+    /// <summary>A batch over bytes that stand for compressed records; CRC right.</summary>
+    public static byte[] Wrap(byte[] packed, CompressionType compression, int count)
+    {
+        var batch = new byte[RecordBatchHeader.Size + packed.Length];
+        BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(RecordBatchHeader.LengthAt), batch.Length - RecordBatchHeader.LeaderEpochAt);
+        batch[RecordBatchHeader.MagicAt] = 2;
+        batch[RecordBatchHeader.AttributesAt + 1] = (byte)compression;
+        BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(RecordBatchHeader.LastOffsetDeltaAt), count - 1);
+        BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(RecordBatchHeader.RecordCountAt), count);
+        packed.CopyTo(batch, RecordBatchHeader.Size);
+        RecordBatch.StampCrc(batch);
+        return batch;
     }
 
     /// <summary>One line per record, for comparing and for reading failures.</summary>
