@@ -99,8 +99,11 @@ public sealed class EmbeddedCluster : IAsyncDisposable, IDisposable
         ArgumentNullException.ThrowIfNull(silo);
         if (Leave(silo.Silo))
         {
-            await silo.Silo.StopAsync(cancellationToken);
-            Drop(silo.Silo);
+            if (!await silo.Silo.StopAsync(cancellationToken))
+            {
+                Drop(silo.Silo);
+            }
+
             if (silo.Silo.OwnsServices && silo.Silo.Services is IAsyncDisposable services)
             {
                 await services.DisposeAsync();
@@ -162,7 +165,7 @@ public sealed class EmbeddedCluster : IAsyncDisposable, IDisposable
     internal void Send(Request request)
     {
         MethodDescriptor descriptor = request.Descriptor;
-        request.CallerSilo = Activation.Running?.Silo;
+        request.CallingActivation = Activation.Running;
         if (!descriptor.OneWay)
         {
             request.Started = Time.GetTimestamp();

@@ -135,7 +135,7 @@ internal sealed partial class FileLog
         var buffer = GC.AllocateUninitializedArray<byte>(
             (int)Math.Min(view.Bytes - position, Math.Clamp(maxBytes, RecordBatchHeader.Size, ReadBytesMax)));
         var count = data.Read(position, buffer);
-        var first = CheckHeader(view, buffer.AsSpan(0, count), position, offset, isFirst: true);
+        var first = CheckFirst(view, buffer.AsSpan(0, count), position, offset);
         if (first.TotalBytes > buffer.Length)
         {
             buffer = GC.AllocateUninitializedArray<byte>(first.TotalBytes);
@@ -146,15 +146,11 @@ internal sealed partial class FileLog
         var nextOffset = first.BaseOffset;
         while (nextOffset < limitOffset && count - read >= RecordBatchHeader.Size)
         {
-            var header = CheckHeader(view, buffer.AsSpan(read, count - read), position + read, nextOffset, isFirst: false);
-            if (header.TotalBytes > count - read)
+            var header = RecordBatchHeader.Read(buffer.AsSpan(read));
+            if (header.BaseOffset != nextOffset || !StoredBatch.IsHeader(header) || header.TotalBytes > count - read ||
+                !StoredBatch.HasRightCrc(buffer.AsSpan(read, header.TotalBytes), header))
             {
                 break;
-            }
-
-            if (!StoredBatch.HasRightCrc(buffer.AsSpan(read, header.TotalBytes), header))
-            {
-                throw Damaged(view, position + read, nextOffset, "fails its checksum");
             }
 
             read += header.TotalBytes;
@@ -163,7 +159,8 @@ internal sealed partial class FileLog
 
         if (read == 0)
         {
-            throw Damaged(view, position, offset, "is cut off");
+            // A damaged batch behind good ones is met by the next read.
+            throw Damaged(view, position, offset, "fails its checksum");
         }
 
         Volatile.Write(ref _hints[HintSlot(nextOffset)], new ReadHint(nextOffset, view.Segment, position + read));
@@ -210,11 +207,10 @@ internal sealed partial class FileLog
         return null;
     }
 
-    private RecordBatchHeader CheckHeader(SegmentView view, ReadOnlySpan<byte> bytes, long position, long offset, bool isFirst)
+    private RecordBatchHeader CheckFirst(SegmentView view, ReadOnlySpan<byte> bytes, long position, long offset)
     {
         var header = bytes.Length < RecordBatchHeader.Size ? default : RecordBatchHeader.Read(bytes);
-        var isRight = isFirst ? header.BaseOffset <= offset && header.NextOffset > offset : header.BaseOffset == offset;
-        return isRight && StoredBatch.IsHeader(header) && header.TotalBytes <= view.Bytes - position
+        return header.BaseOffset <= offset && header.NextOffset > offset && StoredBatch.IsHeader(header) && header.TotalBytes <= view.Bytes - position
             ? header
             : throw Damaged(view, position, offset, "has a bad header");
     }

@@ -196,6 +196,9 @@ internal sealed class Activation : TurnQueue, IGrainContext
         {
             switch (item)
             {
+                case Request { Kind: GrainMessageKind.Response } response:
+                    response.SettleFromOutcome();
+                    break;
                 case MailboxItem request:
                     Receive(request);
                     break;
@@ -441,7 +444,6 @@ internal sealed class Activation : TurnQueue, IGrainContext
     {
         _state = ActivationState.Gone;
         Cluster.Forget(this);
-        _deactivated.TrySetResult();
         MailboxItem? waiting = _firstWaiting;
         _firstWaiting = _lastWaiting = null;
         while (waiting is not null)
@@ -451,6 +453,8 @@ internal sealed class Activation : TurnQueue, IGrainContext
             Forward(waiting);
             waiting = next;
         }
+
+        _deactivated.TrySetResult();
     }
 
     private void Forward(MailboxItem item)

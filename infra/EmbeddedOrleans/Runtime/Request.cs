@@ -46,7 +46,7 @@ internal abstract class Request : MailboxItem, IGrainMessage
     internal GrainReference Reference = null!;
     internal MethodDescriptor Descriptor = null!;
     internal Activation? Target;
-    internal Silo? CallerSilo;
+    internal Activation? CallingActivation;
     internal int Forwards;
 
     // The in-flight list (InFlightRequests).
@@ -58,10 +58,11 @@ internal abstract class Request : MailboxItem, IGrainMessage
 
     private CancellationTokenSource? _calleeCancellation;
     private CancellationTokenRegistration _registration;
+    private volatile bool _abandoned;
 
     public GrainMessageKind Kind { get; private set; }
 
-    public string Caller => CallerSilo?.Name ?? "client";
+    public string Caller => CallingActivation?.Silo.Name ?? "client";
 
     public string Callee => Target!.Silo.Name;
 
@@ -73,6 +74,8 @@ internal abstract class Request : MailboxItem, IGrainMessage
 
     internal sealed override bool Interleaves => Descriptor.AlwaysInterleave;
 
+    internal sealed override bool IsAbandoned => _abandoned;
+
     internal sealed override bool IsReadOnly => Descriptor.ReadOnly;
 
     private EmbeddedCluster Cluster => Reference.Cluster;
@@ -83,9 +86,9 @@ internal abstract class Request : MailboxItem, IGrainMessage
         {
             EmbeddedCluster.Arrived(this);
         }
-        else if (CallerSilo is not { IsCrashed: true })
+        else
         {
-            SettleFromOutcome();
+            Answer();
         }
     }
 
@@ -125,7 +128,29 @@ internal abstract class Request : MailboxItem, IGrainMessage
     internal void Settle(Exception exception)
     {
         Release();
-        TrySettle(exception);
+        _abandoned = true;
+        if (CallingActivation is { } caller)
+        {
+            caller.Post(new Action(() => TrySettle(exception)));
+        }
+        else
+        {
+            TrySettle(exception);
+        }
+    }
+
+    /// <summary>The response is there: the caller's promise is kept, for a calling grain in a turn of its own. So whatever hangs on the
+    /// promise, also a WhenAll of several, runs in the caller's turns and never beside them or in the callee's.</summary>
+    internal void Answer()
+    {
+        if (CallingActivation is { } caller && Activation.Running != caller)
+        {
+            caller.Post(this);
+        }
+        else
+        {
+            SettleFromOutcome();
+        }
     }
 
     protected abstract bool TrySettle(Exception exception);
@@ -133,7 +158,7 @@ internal abstract class Request : MailboxItem, IGrainMessage
     protected abstract bool TrySettleCancelled(CancellationToken token);
 
     /// <summary>Ends the caller's wait with what the grain answered.</summary>
-    protected abstract void SettleFromOutcome();
+    internal abstract void SettleFromOutcome();
 
     /// <summary>The grain has answered, in its turn.</summary>
     protected void Respond(Task? failed)
@@ -168,7 +193,7 @@ internal abstract class Request : MailboxItem, IGrainMessage
         }
         else
         {
-            SettleFromOutcome();
+            Answer();
         }
     }
 
@@ -183,10 +208,17 @@ internal abstract class Request : MailboxItem, IGrainMessage
     private void CancelByCaller()
     {
         Cluster.InFlight.Remove(this);
-        if (TrySettleCancelled(CallerToken))
+        _abandoned = true;
+        if (CallingActivation is { } caller)
         {
-            CancelCallee();
+            caller.Post(new Action(() => TrySettleCancelled(CallerToken)));
         }
+        else
+        {
+            TrySettleCancelled(CallerToken);
+        }
+
+        CancelCallee();
     }
 
     private void CancelCallee()
@@ -201,14 +233,15 @@ internal abstract class Request : MailboxItem, IGrainMessage
 /// <summary>A call with a result.</summary>
 internal abstract class Request<T> : Request
 {
-    // Continuations run asynchronously: the callee's turn must never run its caller's code.
-    private readonly TaskCompletionSource<T> _promise = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    // Where the caller has a scheduler, its awaits go back there. Where it has none, continuations must not run where the promise is
+    // kept: the callee's turn never runs its caller's code.
+    private readonly TaskCompletionSource<T> _promise = new(
+        TurnQueue.Current is not null || TaskScheduler.Current != TaskScheduler.Default ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
+
     private Task<T>? _failed;
     private T _result = default!;
 
     internal Task<T> Promise => _promise.Task;
-
-    internal sealed override bool IsAbandoned => _promise.Task.IsCompleted;
 
     protected sealed override bool TrySettle(Exception exception) => _promise.TrySetException(exception);
 
@@ -226,7 +259,7 @@ internal abstract class Request<T> : Request
         Respond(failed);
     }
 
-    protected sealed override void SettleFromOutcome()
+    internal sealed override void SettleFromOutcome()
     {
         Release();
         if (_failed is null)

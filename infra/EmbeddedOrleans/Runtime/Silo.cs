@@ -10,6 +10,7 @@ internal sealed class Silo
     private volatile bool _stopping;
     private volatile bool _crashed;
     private ITimer? _collector;
+    private TaskCompletionSource? _empty;
 
     internal Silo(EmbeddedCluster cluster, string name, IServiceProvider services, bool ownsServices)
     {
@@ -70,28 +71,43 @@ internal sealed class Silo
         lock (_lock)
         {
             _activations.Remove(activation.Sequence);
+            if (_activations.Count > 0 || _empty is null)
+            {
+                return;
+            }
         }
+
+        _empty.TrySetResult();
     }
 
-    /// <summary>Deactivates everything; what is still busy when <paramref name="cancellationToken"/> is cancelled is dropped.</summary>
-    internal async Task StopAsync(CancellationToken cancellationToken)
+    /// <summary>Deactivates everything. False when time ran out first: something is still busy.</summary>
+    internal async Task<bool> StopAsync(CancellationToken cancellationToken)
     {
+        // A caller with a scheduler of its own (a simulation) is called back there; another one must not go on inside a grain's turn.
+        _empty = new TaskCompletionSource(
+            TaskScheduler.Current != TaskScheduler.Default ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
         Activation[] activations = CloseDoor();
+        if (activations.Length == 0)
+        {
+            _empty.TrySetResult();
+        }
+
         var reason = new DeactivationReason(DeactivationReasonCode.ShuttingDown, $"Silo {Name} stops.");
         foreach (Activation activation in activations)
         {
             activation.Deactivate(reason, CancellationToken.None);
         }
 
-        Task all = Task.WhenAll(activations.Select(a => a.Deactivated));
         try
         {
-            await all.WaitAsync(cancellationToken);
+            await _empty.Task.WaitAsync(cancellationToken);
             Log.SiloStopped(Cluster.Logger, Name, activations.Length);
+            return true;
         }
         catch (OperationCanceledException)
         {
             Log.StoppedBusy(Cluster.Logger, Name, ActivationCount);
+            return false;
         }
     }
 

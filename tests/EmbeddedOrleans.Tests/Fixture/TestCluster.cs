@@ -84,7 +84,7 @@ internal sealed class Gates
         {
             if (!_gates.TryGetValue(name, out TaskCompletionSource? gate))
             {
-                _gates.Add(name, gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+                _gates.Add(name, gate = new TaskCompletionSource());
             }
 
             return gate;
@@ -147,11 +147,14 @@ internal sealed class TestCluster : IDisposable
         return call.GetAwaiter().GetResult();
     }
 
-    public void Done(Task call)
+    public void Done(params Task[] calls)
     {
         Run();
-        call.IsCompleted.ShouldBeTrue("the call has not ended although no turn is left");
-        call.GetAwaiter().GetResult();
+        foreach (Task call in calls)
+        {
+            call.IsCompleted.ShouldBeTrue("the call has not ended although no turn is left");
+            call.GetAwaiter().GetResult();
+        }
     }
 
     public TException Fails<TException>(Task call)

@@ -10,7 +10,7 @@ public sealed class InterleavingTests
     {
         using var cluster = new TestCluster();
         Task[] calls = Enumerable.Range(0, 20).Select(i => cluster.Probe().Note($"{i}")).ToArray();
-        cluster.Done(Task.WhenAll(calls));
+        cluster.Done(calls);
         cluster.Journal.Entries.Skip(1).ShouldBe(Enumerable.Range(0, 20).Select(i => $"{i}"));
     }
 
@@ -116,7 +116,7 @@ public sealed class InterleavingTests
         Task waiter = grain.WaitForHandoff();
         Task handoff = grain.HandOff();
         Task next = grain.Next();
-        cluster.Done(Task.WhenAll(waiter, handoff, next));
+        cluster.Done(waiter, handoff, next);
         cluster.Journal.Entries.ShouldBe(["waiting", "hand off begins", "hand off ends", "next"]);
     }
 
