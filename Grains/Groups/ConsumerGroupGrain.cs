@@ -59,7 +59,14 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
         if (_stored.State.Members.Count > 0)
         {
             _stored.State.Activations++;
-            await _stored.WriteStateAsync();
+            try
+            {
+                await _stored.WriteStateAsync();
+            }
+            catch (Exception e)
+            {
+                throw GroupErrors.Restarting(GroupId, e);
+            }
         }
 
         // Only now: restored sessions run from after the write that fenced the predecessor.

@@ -18,12 +18,12 @@ internal static class GroupCheckers
     public const string Balanced = "Eventually the assignment is balanced";
 
     /// <summary>What the members believe themselves, by their own clocks and leases, not what the group thinks of them.</summary>
-    public static void CheckOneOwner(GroupModel model)
+    public static void CheckOneOwner(IEnumerable<ModelMember> members, TimeSpan now)
     {
         var owners = new Dictionary<TopicPartition, ModelMember>();
-        foreach (var member in model.Members)
+        foreach (var member in members)
         {
-            foreach (var partition in member.Owned.Where(_ => member.IsOwner(model.Now)))
+            foreach (var partition in member.Owned.Where(_ => member.IsOwner(now)))
             {
                 if (!owners.TryAdd(partition, member))
                 {
@@ -72,14 +72,14 @@ internal static class GroupCheckers
     }
 
     /// <summary>After quiet time.</summary>
-    public static void CheckAllAssigned(GroupModel model)
+    public static void CheckAllAssigned(IReadOnlyCollection<ModelMember> live, IReadOnlyDictionary<string, int> topics, TimeSpan now)
     {
-        foreach (var topic in model.Live.SelectMany(m => m.Topics).Distinct())
+        foreach (var topic in live.SelectMany(m => m.Topics).Distinct())
         {
-            for (var p = 0; p < model.Topics[topic]; p++)
+            for (var p = 0; p < topics[topic]; p++)
             {
                 var partition = new TopicPartition(topic, p);
-                var owners = model.Live.Where(m => m.IsOwner(model.Now) && m.Owned.Contains(partition)).ToArray();
+                var owners = live.Where(m => m.IsOwner(now) && m.Owned.Contains(partition)).ToArray();
                 if (owners.Length != 1 || !owners[0].Topics.Contains(topic))
                 {
                     throw new InvariantBrokenException(AllAssigned, $"{partition} has {owners.Length} owners among the subscribed");
@@ -89,10 +89,10 @@ internal static class GroupCheckers
     }
 
     /// <summary>After quiet time with equal subscriptions: within 1 for sticky, within 1 per topic for range.</summary>
-    public static void CheckBalanced(GroupModel model)
+    public static void CheckBalanced(IReadOnlyCollection<ModelMember> live, AssignorKind assignor, int topicCount)
     {
-        var loads = model.Live.Select(m => m.Owned.Count).ToArray();
-        var allowed = model.Assignor == AssignorKind.Sticky ? 1 : model.Topics.Count;
+        var loads = live.Select(m => m.Owned.Count).ToArray();
+        var allowed = assignor == AssignorKind.Sticky ? 1 : topicCount;
         if (loads.Max() - loads.Min() > allowed)
         {
             throw new InvariantBrokenException(Balanced, $"the members own {string.Join(", ", loads)} partitions");

@@ -70,7 +70,7 @@ internal sealed class GroupModel
             default: Expire(); break;
         }
 
-        GroupCheckers.CheckOneOwner(this);
+        GroupCheckers.CheckOneOwner(Members, Now);
     }
 
     /// <summary>No more faults, the network is empty, everybody alive subscribes to everything: the group must settle.</summary>
@@ -98,15 +98,15 @@ internal sealed class GroupModel
                 }
 
                 Serve(member.Beat(Now, Assignor), lossless: true);
-                GroupCheckers.CheckOneOwner(this);
+                GroupCheckers.CheckOneOwner(Members, Now);
             }
 
             Advance(TimeSpan.FromMilliseconds(500));
             _machine.Expire(Now);
         }
 
-        GroupCheckers.CheckAllAssigned(this);
-        GroupCheckers.CheckBalanced(this);
+        GroupCheckers.CheckAllAssigned([.. Live], Topics, Now);
+        GroupCheckers.CheckBalanced([.. Live], Assignor, Topics.Count);
         _machine.Phase.ShouldBe(GroupPhase.Stable);
     }
 
