@@ -26,6 +26,7 @@ try
     }
 
     var app = builder.Build();
+    app.OpenStorage();
     app.MapStreamsApi();
     app.Lifetime.ApplicationStarted.Register(() => SiloLog.Started(app.Logger, ActorRuntimeHosting.Name, settings.DataPath, string.Join(' ', app.Urls)));
     await app.RunAsync();

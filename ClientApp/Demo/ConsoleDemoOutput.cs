@@ -8,6 +8,17 @@ namespace OrleansStreams.ClientApp.Demo;
 /// <summary>A progress bar, a table, a histogram.</summary>
 internal sealed class ConsoleDemoOutput : IDemoOutput
 {
+    public ConsoleDemoOutput()
+    {
+        if (Console.IsOutputRedirected)
+        {
+            // A file or a pipe gets plain text, not folded to a terminal's width.
+            AnsiConsole.Profile.Capabilities.Ansi = false;
+            AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.NoColors;
+            AnsiConsole.Profile.Width = 200;
+        }
+    }
+
     public void Begin(string dataPath, FlightDelaysSettings run)
     {
         AnsiConsole.MarkupLineInterpolated($"[bold]flight-delays[/]: delays per airport in 1-hour windows of event time, exactly once, {run.Partitions} partitions");

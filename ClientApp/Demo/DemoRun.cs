@@ -59,6 +59,7 @@ internal static class DemoRun
         };
         IDemoOutput output = options.Json ? new JsonDemoOutput(Console.Out) : new ConsoleDemoOutput();
         using var host = BuildHost(settings);
+        host.OpenStorage();
         await host.StartAsync(cancellationToken);
         try
         {
@@ -76,8 +77,10 @@ internal static class DemoRun
         var grains = services.GetRequiredService<IGrainFactory>();
         var time = services.GetRequiredService<TimeProvider>();
         output.Begin(settings.DataPath, run);
+        var application = grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name);
+        var isNew = (await application.GetStatusAsync()).Parameters.IsEmpty;
         var input = await FlightDelaysRun.StartAsync(grains, run, cancellationToken);
-        var (first, last, elapsed) = await FollowAsync(grains, time, input.Rows, output, cancellationToken);
+        var (rowsBefore, last, elapsed) = await FollowAsync(application, time, input.Rows, isNew, output, cancellationToken);
 
         using var windows = new ExternalSort<DelayWindow>(WindowFile.Format, Path.Combine(run.Folder, "results"));
         var summary = await DemoSummary.CollectAsync(services.GetRequiredService<StreamsClient>(), run.Partitions, windows, cancellationToken);
@@ -85,7 +88,7 @@ internal static class DemoRun
         {
             Rows = input.Rows,
             Late = last.Tasks.Sum(task => task.LateRecords),
-            RowsThisRun = last.Tasks.Max(task => task.SourceRow) - Math.Max(0, first.Tasks.Max(task => task.SourceRow)),
+            RowsThisRun = last.Tasks.Max(task => task.SourceRow) - rowsBefore,
             Elapsed = elapsed,
         };
         if (options.Output is { } path)
@@ -98,19 +101,21 @@ internal static class DemoRun
         return differences is { Count: > 0 } ? 1 : 0;
     }
 
-    private static async Task<(StreamApplicationStatus First, StreamApplicationStatus Last, TimeSpan Elapsed)> FollowAsync(
-        IGrainFactory grains, TimeProvider time, long rows, IDemoOutput output, CancellationToken cancellationToken)
+    private static async Task<(long RowsBefore, StreamApplicationStatus Last, TimeSpan Elapsed)> FollowAsync(
+        IStreamApplicationGrain application, TimeProvider time, long rows, bool isNew, IDemoOutput output, CancellationToken cancellationToken)
     {
-        var application = grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name);
         var began = time.GetTimestamp();
-        var first = await application.GetStatusAsync();
-        var last = first;
+        var last = await application.GetStatusAsync();
+        var rowsBefore = isNew ? 0L : -1L;
         await output.ProgressAsync(rows, async report =>
         {
             while (true)
             {
                 last = await application.GetStatusAsync();
                 report(last);
+
+                // A resumed run counts from the first row that is seen; a task that still restores has none.
+                rowsBefore = rowsBefore < 0 ? last.Tasks.Max(task => task.SourceRow) : rowsBefore;
                 if (last.State == StreamApplicationState.Completed)
                 {
                     return;
@@ -125,7 +130,7 @@ internal static class DemoRun
                 await Task.Delay(PollInterval, time, cancellationToken);
             }
         });
-        return (first, last, time.GetElapsedTime(began));
+        return (rowsBefore, last, time.GetElapsedTime(began));
     }
 
     private static IHost BuildHost(SiloSettings settings)

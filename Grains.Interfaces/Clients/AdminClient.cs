@@ -20,8 +20,29 @@ public sealed class AdminClient
 
     /// <summary>Creates a topic.</summary>
     /// <exception cref="StreamsException">TopicAlreadyExists, InvalidTopic, InvalidPartitions, InvalidConfig.</exception>
-    public Task<TopicDescription> CreateTopicAsync(string topic, int partitionCount, TopicConfig? config = null, CancellationToken cancellationToken = default) =>
-        RetryAsync(() => Topic(topic).CreateAsync(partitionCount, config ?? TopicConfig.Default), cancellationToken);
+    public async Task<TopicDescription> CreateTopicAsync(string topic, int partitionCount, TopicConfig? config = null, CancellationToken cancellationToken = default)
+    {
+        var wanted = config ?? TopicConfig.Default;
+        var attempts = 0;
+        try
+        {
+            return await RetryAsync(
+                () =>
+                {
+                    attempts++;
+                    return Topic(topic).CreateAsync(partitionCount, wanted);
+                },
+                cancellationToken);
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.TopicAlreadyExists && attempts > 1)
+        {
+            // An earlier attempt whose answer was lost may have created it.
+            var found = await DescribeTopicAsync(topic, cancellationToken);
+            return found.PartitionCount == partitionCount && found.Config == wanted
+                ? found
+                : throw new StreamsException(error.Code, error.Message, error.Outcome, error);
+        }
+    }
 
     /// <summary>Deletes a topic with its records.</summary>
     /// <exception cref="StreamsException">UnknownTopicOrPartition.</exception>

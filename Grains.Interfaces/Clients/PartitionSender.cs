@@ -8,12 +8,13 @@ namespace OrleansStreams.Clients;
 /// carries the same sequence and the partition drops what it already has. When a batch fails for good, the batches behind it would leave a gap: the
 /// sender goes to the next producer epoch and numbers them anew from 0, which also fences whatever of the old epoch is still on its way.
 /// </summary>
-internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain grain, ProducerOptions options, ClientRetry retry, BufferMemory memory, Func<Task<long>> newProducerId)
+internal sealed class PartitionSender(
+    TopicPartition partition, IPartitionGrain grain, ProducerOptions options, ClientRetry retry, BufferMemory memory, Func<Task<long>> newProducerId, Action<long> batchOpened)
 {
     private readonly Lock _gate = new();
-    private readonly RecordBatchBuilder _builder = new(options.Compression, options.BatchBytes + 1024);
     private readonly Queue<PendingBatch> _sealed = new();
     private readonly List<PendingBatch> _inFlight = [];
+    private RecordBatchBuilder? _lazyBuilder;
     private PendingBatch? _open;
     private Task _loop = Task.CompletedTask;
     private TaskCompletionSource _changed = NewSignal();
@@ -25,12 +26,16 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
     private bool _established;
     private PendingBatch? _failed;
 
+    // Made with the first record: a topic may have many partitions that this producer never writes to.
+    private RecordBatchBuilder Builder => _lazyBuilder ??= new RecordBatchBuilder(options.Compression);
+
     /// <summary>Adds a record, whose bytes were taken from <see cref="BufferMemory"/> before. <paramref name="producerId"/> counts for the first batch only.</summary>
     public PendingDelivery Append(
         long producerId, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, IReadOnlyList<RecordHeader>? headers, long bytes)
     {
         PendingDelivery delivery;
         var start = false;
+        var opened = false;
         lock (_gate)
         {
             if (_producerId < 0 && producerId >= 0)
@@ -38,16 +43,21 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
                 (_producerId, _producerEpoch) = (producerId, 0);
             }
 
-            if (_open is not null && _builder.SizeBytes + bytes > options.BatchBytes)
+            if (_open is not null && Builder.SizeBytes + bytes > options.BatchBytes)
             {
                 SealLocked();
             }
 
-            _open ??= new PendingBatch(partition, retry.Time.GetTimestamp());
-            _builder.Append(timestamp, key, keyIsNull, value, valueIsNull, headers);
+            if (_open is null)
+            {
+                _open = new PendingBatch(partition, retry.Time.GetTimestamp());
+                opened = true;
+            }
+
+            Builder.Append(timestamp, key, keyIsNull, value, valueIsNull, headers);
             _open.BufferedBytes += bytes;
-            delivery = new PendingDelivery(_open, _builder.Count - 1, timestamp);
-            if (_builder.SizeBytes >= options.BatchBytes)
+            delivery = new PendingDelivery(_open, Builder.Count - 1, timestamp);
+            if (Builder.SizeBytes >= options.BatchBytes)
             {
                 SealLocked();
             }
@@ -61,6 +71,11 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
         if (start)
         {
             _loop = RunAsync();
+        }
+
+        if (opened)
+        {
+            batchOpened(retry.Time.GetTimestamp());
         }
 
         return delivery;
@@ -92,8 +107,8 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
         var batch = _open!;
         _open = null;
         _hurry = false;
-        batch.RecordCount = _builder.Count;
-        batch.Bytes = options.IsIdempotent ? _builder.Build(_producerId, _producerEpoch, _nextSequence) : _builder.Build();
+        batch.RecordCount = Builder.Count;
+        batch.Bytes = options.IsIdempotent ? Builder.Build(_producerId, _producerEpoch, _nextSequence) : Builder.Build();
         AdvanceSequence(batch.RecordCount);
         _sealed.Enqueue(batch);
         _changed.TrySetResult();
@@ -221,8 +236,13 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
                 return;
             }
 
+            foreach (var batch in _inFlight)
+            {
+                batch.MayBeWritten |= batch.Call!.IsFaulted && ErrorOf(batch) is not StreamsException { Outcome: WriteOutcome.NotWritten };
+            }
+
             var first = _inFlight[0];
-            var error = first.Call!.Exception?.InnerException ?? new OperationCanceledException();
+            var error = ErrorOf(first);
             var again = ClientRetry.IsTransient(error) || (first.SentBehindOthers && error is StreamsException { Code: StreamsErrorCode.OutOfOrderSequence });
             if (!again || options.Acks == Acks.None || IsTooLate(first))
             {
@@ -244,6 +264,8 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
         }
     }
 
+    private static Exception ErrorOf(PendingBatch batch) => batch.Call!.Exception?.InnerException ?? new OperationCanceledException();
+
     private bool IsTooLate(PendingBatch batch) => retry.Time.GetElapsedTime(batch.OpenedAt) >= TimeSpan.FromMilliseconds(options.DeliveryTimeoutMs);
 
     private void Complete(PendingBatch batch)
@@ -256,20 +278,31 @@ internal sealed class PartitionSender(TopicPartition partition, IPartitionGrain 
 
     private async Task GiveUpAsync(PendingBatch batch, Exception error)
     {
+        Fail(batch, error);
+        if (options.IsIdempotent)
+        {
+            // The batches behind it get other sequences, by which the partition cannot recognise what it has of them already: those that it may have
+            // are not sent again.
+            foreach (var uncertain in _inFlight.Where(behind => behind.MayBeWritten && !behind.Call!.IsCompletedSuccessfully).ToList())
+            {
+                Fail(uncertain, ErrorOf(uncertain));
+            }
+
+            await NextEpochAsync();
+        }
+    }
+
+    private void Fail(PendingBatch batch, Exception error)
+    {
         Remove(batch);
-        batch.Fail(error as StreamsException ?? new StreamsException(
+        batch.Fail(error is StreamsException known && (known.Outcome != WriteOutcome.NotWritten || !batch.MayBeWritten) ? known : new StreamsException(
             StreamsErrorCode.RequestTimedOut,
-            $"a batch for {partition} was not acknowledged within {options.DeliveryTimeoutMs} ms: {error.Message}",
+            $"a batch for {partition} was not acknowledged within {options.DeliveryTimeoutMs} ms, and may have been written: {error.Message}",
             WriteOutcome.Unknown,
             error));
         lock (_gate)
         {
             _failed = _failed is null || _failed.IsObserved ? batch : _failed;
-        }
-
-        if (options.IsIdempotent)
-        {
-            await NextEpochAsync();
         }
     }
 

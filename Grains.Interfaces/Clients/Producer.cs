@@ -86,7 +86,7 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
         var key = scratch.WrittenSpan[..keyBytes];
         var value = scratch.WrittenSpan[keyBytes..];
         long bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, record.Headers);
-        var sender = topic.SenderFor(record.Partition, key, record.Key is null, bytes, _options.BatchBytes);
+        var sender = topic.SenderFor(record.Partition, key, record.Key is null, bytes);
         if (!_memory.TryTake(bytes))
         {
             delivery = default;
@@ -123,7 +123,7 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
     {
         var scratch = Serialize(record, out var keyBytes);
         var key = scratch.WrittenSpan[..keyBytes];
-        return Append(topic.SenderFor(record.Partition, key, record.Key is null, bytes, _options.BatchBytes), record, key, scratch.WrittenSpan[keyBytes..], bytes);
+        return Append(topic.SenderFor(record.Partition, key, record.Key is null, bytes), record, key, scratch.WrittenSpan[keyBytes..], bytes);
     }
 
     private PendingDelivery Append(PartitionSender sender, in ProducerRecord<TKey, TValue> record, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long bytes) => sender.Append(
@@ -169,8 +169,7 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
             }
 
             var topic = await _retry.RunAsync(() => _grains.GetGrain<ITopicGrain>(name).DescribeAsync(), timeout, cancellationToken);
-            return _topics[name] = new TopicSenders(topic, partition => new PartitionSender(
-                partition, _grains.GetGrain<IPartitionGrain>(partition.GrainKey), _options, _retry, _memory, NewProducerIdAsync));
+            return _topics[name] = new TopicSenders(topic, _grains, _options, _retry, _memory, NewProducerIdAsync);
         }
         finally
         {
@@ -179,44 +178,4 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
     }
 
     private Task<long> NewProducerIdAsync() => _grains.GetGrain<IProducerIdGrain>(IProducerIdGrain.Key).AllocateAsync();
-}
-
-/// <summary>A topic's partitions as a producer sees them.</summary>
-internal sealed class TopicSenders
-{
-    private readonly TopicDescription _topic;
-    private long _stickyBytes;
-    private int _sticky;
-
-    public TopicSenders(TopicDescription topic, Func<TopicPartition, PartitionSender> create)
-    {
-        _topic = topic;
-        Senders = [.. Enumerable.Range(0, topic.PartitionCount).Select(partition => create(new TopicPartition(topic.Name, partition)))];
-    }
-
-    public PartitionSender[] Senders { get; }
-
-    /// <summary>The given partition, else the key's, else the sticky one: it changes whenever it was given a batch's worth of bytes (KIP-794's rule).</summary>
-    public PartitionSender SenderFor(int? partition, ReadOnlySpan<byte> key, bool keyIsNull, long bytes, int batchBytes)
-    {
-        if (partition is { } given)
-        {
-            return (uint)given < (uint)Senders.Length
-                ? Senders[given]
-                : throw new StreamsException(StreamsErrorCode.UnknownTopicOrPartition, $"topic {_topic.Name} has the partitions 0 to {Senders.Length - 1}, not {given}", WriteOutcome.NotWritten);
-        }
-
-        if (!keyIsNull)
-        {
-            return Senders[KeyHash.PartitionFor(key, Senders.Length)];
-        }
-
-        if (Interlocked.Add(ref _stickyBytes, bytes) >= batchBytes)
-        {
-            Interlocked.Exchange(ref _stickyBytes, 0);
-            Interlocked.Increment(ref _sticky);
-        }
-
-        return Senders[(uint)Volatile.Read(ref _sticky) % (uint)Senders.Length];
-    }
 }

@@ -42,6 +42,9 @@ public sealed record ProducerOptions
     /// <summary>max.in.flight.requests: batches under way per partition, 1 to 5. Without idempotence always 1, so that a retry keeps the order.</summary>
     public int MaxInFlightPerPartition { get; init; } = 5;
 
+    /// <summary>metadata.max.age.ms: how often a topic in use is looked at for more partitions.</summary>
+    public int MetadataMaxAgeMs { get; init; } = 60_000;
+
     internal int InFlightMax => Acks == Acks.All && !EnableIdempotence ? 1 : MaxInFlightPerPartition;
 
     internal bool IsIdempotent => EnableIdempotence && Acks == Acks.All;
@@ -53,6 +56,7 @@ public sealed record ProducerOptions
         Check(MaxBufferedBytes >= BatchBytes, nameof(MaxBufferedBytes), "at least BatchBytes");
         Check(MaxBlockMs >= 0, nameof(MaxBlockMs), "0 or more");
         Check(DeliveryTimeoutMs > 0, nameof(DeliveryTimeoutMs), "more than 0");
+        Check(MetadataMaxAgeMs > 0, nameof(MetadataMaxAgeMs), "more than 0");
         Check(MaxInFlightPerPartition is >= 1 and <= 5, nameof(MaxInFlightPerPartition), "1 to 5, because a partition remembers five batches per producer");
     }
 

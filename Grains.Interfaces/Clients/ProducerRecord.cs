@@ -79,6 +79,9 @@ internal sealed class PendingBatch(TopicPartition partition, long openedAt)
     /// <summary>Whether the last call was made while earlier batches were under way, which may have been overtaken or refused.</summary>
     public bool SentBehindOthers { get; set; }
 
+    /// <summary>Whether a call ended in a way that leaves open whether the partition wrote it.</summary>
+    public bool MayBeWritten { get; set; }
+
     /// <summary>The call under way.</summary>
     public Task<ProduceResult>? Call { get; set; }
 

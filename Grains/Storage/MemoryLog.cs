@@ -251,9 +251,9 @@ internal sealed class MemoryLog : ILog
             _state = _state == State.Fenced ? State.Fenced : State.Failed;
         }
 
+        _nextOffset = _durableEndOffset;
         append.Done.SetException(error);
         FailPending(error);
-        _nextOffset = _durableEndOffset;
     }
 
     private void FailPending(StreamsException error)

@@ -115,6 +115,7 @@ internal sealed partial class FileLog
             }
 
             _isFailed = true;
+            Volatile.Write(ref _nextOffset, _durableEndOffset);
             foreach (var append in _group)
             {
                 append.Done.TrySetException(error);
@@ -129,6 +130,7 @@ internal sealed partial class FileLog
     /// <summary>Under the lock: nothing of what is queued is written.</summary>
     private void FailQueued(StreamsException error)
     {
+        Volatile.Write(ref _nextOffset, _durableEndOffset);
         while (_pending.TryDequeue(out var append))
         {
             append.Done.TrySetException(error);
@@ -138,8 +140,6 @@ internal sealed partial class FileLog
         {
             control.Done.TrySetException(error);
         }
-
-        Volatile.Write(ref _nextOffset, _durableEndOffset);
     }
 
     private void CloseFiles()

@@ -272,6 +272,15 @@ internal sealed partial class FileLog
         lock (_gate)
         {
             _shared.Logger.DiskIsFull(Id, _group.Count + _pending.Count);
+
+            // Nobody has read above the durable end, so these bytes may be written anew.
+            var last = _chunks.IndexOf(_writeChunk!);
+            _chunks.RemoveRange(last + 1, _chunks.Count - last - 1);
+            _writeChunk!.Next = null;
+            _writeChunk.CutBack(_durableEndOffset);
+
+            // The offset first: whoever hears of the failure may append at once.
+            Volatile.Write(ref _nextOffset, _durableEndOffset);
             foreach (var append in _group)
             {
                 append.Done.TrySetException(error);
@@ -281,12 +290,6 @@ internal sealed partial class FileLog
             {
                 append.Done.TrySetException(error);
             }
-
-            // Nobody has read above the durable end, so these bytes may be written anew.
-            _chunks.RemoveRange(_chunks.IndexOf(_writeChunk!) + 1, _chunks.Count - _chunks.IndexOf(_writeChunk!) - 1);
-            _writeChunk!.Next = null;
-            _writeChunk.CutBack(_durableEndOffset);
-            Volatile.Write(ref _nextOffset, _durableEndOffset);
         }
 
         ForgetGroup();

@@ -35,6 +35,10 @@ internal sealed partial class ProblemFilter(ILogger<ProblemFilter> logger) : IEn
         JsonException json => ProblemBody.Of(StreamsErrorCode.InvalidRequest, $"The body is not what this request takes: {json.Message}"),
         TimeoutException => ProblemBody.Of(
             StreamsErrorCode.RequestTimedOut, "The request took longer than its timeout; whether it was carried out is not known. Try again.", outcome: WriteOutcome.Unknown),
+        OrleansException => ProblemBody.Of(
+            StreamsErrorCode.CoordinatorNotAvailable,
+            "A silo that the request needs is not available now; whether the request was carried out is not known. Try again in a moment.",
+            outcome: WriteOutcome.Unknown),
         OperationCanceledException => ProblemBody.Of(
             StreamsErrorCode.CoordinatorNotAvailable, "The server is stopping; try again in a moment.", outcome: WriteOutcome.Unknown),
         _ => ProblemBody.Of(StreamsErrorCode.Unknown, "The server failed unexpectedly; its log has the cause under this request's trace id.", outcome: WriteOutcome.Unknown),

@@ -98,6 +98,41 @@ public sealed class ProducerTests
     }
 
     [Fact]
+    public async Task Batches_whose_fate_is_unknown_when_time_is_over_are_reported_so_and_never_written_twice()
+    {
+        var cluster = new UnreliableCluster(13, partitions: 1, faults: 0) { Calm = true };
+        await using var producer = ClientOf(cluster, 13).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { BatchBytes = 256, LingerMs = 0, DeliveryTimeoutMs = 300 });
+        await producer.ProduceAsync(new ProducerRecord<int, int>("t", 0, -1));
+        cluster.LoseAnswers = true;
+        var lost = new List<PendingDelivery>();
+        for (var record = 0; record < 40; record++)
+        {
+            lost.Add(await producer.EnqueueAsync(new ProducerRecord<int, int>("t", 0, record)));
+        }
+
+        var failure = await Should.ThrowAsync<StreamsException>(() => lost[0].AsTask().WaitAsync(Patience));
+        failure.Outcome.ShouldBe(WriteOutcome.Unknown);
+        cluster.LoseAnswers = false;
+        await producer.ProduceAsync(new ProducerRecord<int, int>("t", 0, 1_000)).AsTask().WaitAsync(Patience);
+
+        var values = (await ReadAllAsync(cluster, partitions: 1)).Select(record => record.Value).ToList();
+        values.ShouldBeUnique();
+        values.ShouldContain(1_000);
+        for (var record = 0; record < lost.Count; record++)
+        {
+            try
+            {
+                await lost[record].AsTask();
+                values.ShouldContain(record);
+            }
+            catch (StreamsException error)
+            {
+                error.Outcome.ShouldBe(WriteOutcome.Unknown);
+            }
+        }
+    }
+
+    [Fact]
     public async Task A_full_buffer_makes_the_caller_wait_and_then_says_so()
     {
         var cluster = new UnreliableCluster(9, partitions: 1, faults: 0) { Calm = true };

@@ -20,6 +20,9 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
     /// <summary>Ends all faults.</summary>
     public bool Calm { get; set; }
 
+    /// <summary>Whether appends are written and their answers lost, whatever else holds.</summary>
+    public bool LoseAnswers { get; set; }
+
     /// <summary>The failure that the next appends meet, if any.</summary>
     public Func<StreamsException?>? Refuse { get; set; }
 
@@ -85,7 +88,7 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
             }
 
             var result = await log.AppendAsync(request.Batches);
-            return fault < 2 * faultsEach ? throw new TimeoutException("the answer was lost") : result;
+            return fault < 2 * faultsEach || cluster.LoseAnswers ? throw new TimeoutException("the answer was lost") : result;
         });
 
         private double faultsEach => cluster.Faults / 2;

@@ -114,7 +114,7 @@ public sealed class PartitionGrainTests
     }
 
     [Fact]
-    public async Task Old_records_go_by_the_timer_and_a_topic_that_was_deleted_unnoticed_is_noticed()
+    public async Task Old_records_go_by_the_timer()
     {
         var time = new ManualTime();
         await using var cluster = new ClusterFixture(time: time);

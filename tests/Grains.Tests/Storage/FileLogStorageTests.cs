@@ -95,9 +95,41 @@ public sealed class FileLogStorageTests : IDisposable
         (await log.ReadAllAsync()).Count.ShouldBe(1, "what is durable can still be read");
         await log.DisposeAsync();
         _disk.Flushes[Segment].ShouldBe(flushes);
-        await using var again = await storage.OpenAsync(Id, new LogOptions());
-        again.DurableEndOffset.ShouldBeInRange(1, 2);
-        await again.AppendAsync(TestBatches.Of("works"));
+        var again = await storage.OpenAsync(Id, new LogOptions());
+        again.DurableEndOffset.ShouldBe(2, "the bytes are there, as it happens");
+        await EndAfterCrashShouldBeAsync(2, "what the next opener served must be on disk, although the system holds it as clean since the failed flush");
+    }
+
+    [Fact]
+    public async Task What_a_killed_process_wrote_but_did_not_flush_is_durable_once_it_is_served()
+    {
+        var abandoned = CreateSimulated();
+        var log = await abandoned.OpenAsync(Id, new LogOptions());
+        using var gate = new FlushGate(_disk, Segment);
+        _ = log.AppendAsync(TestBatches.Of("unflushed")).AsTask();
+        await gate.Entered;
+        _disk.BeforeFlush = null;
+        _disk.KillProcess();
+        var storage = CreateSimulated();
+        (await storage.OpenAsync(Id, new LogOptions())).DurableEndOffset.ShouldBe(1);
+        await EndAfterCrashShouldBeAsync(1, "readers have seen it");
+    }
+
+    [Fact]
+    public async Task What_a_full_disk_refused_does_not_come_back_after_a_power_failure()
+    {
+        for (var seed = 0; seed < 40; seed++)
+        {
+            var disk = new SimulatedDisk { Seed = seed };
+            var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, disk, _clock, NullLogger.Instance);
+            var log = await storage.OpenAsync(Id, new LogOptions());
+            await log.AppendAsync(TestBatches.Of("kept"));
+            disk.IsFull = true;
+            await Should.ThrowAsync<StreamsException>(async () => await log.AppendAsync([.. Enumerable.Range(0, 10).Select(i => TestBatches.Of($"refused{i}"))]));
+            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, disk.AfterCrash(seed), _clock, NullLogger.Instance);
+            await using var recovered = await after.OpenAsync(Id, new LogOptions());
+            recovered.DurableEndOffset.ShouldBe(1, $"seed {seed}");
+        }
     }
 
     [Fact]
@@ -284,6 +316,16 @@ public sealed class FileLogStorageTests : IDisposable
             header + Crc(Convert.FromHexString(header)) + new string('0', 40) + entry + Crc(Convert.FromHexString(entry)) + "00000000");
 
         static string Crc(byte[] bytes) => Crc32C.Compute(bytes).ToString("X8");
+    }
+
+    private async Task EndAfterCrashShouldBeAsync(long end, string why)
+    {
+        for (var seed = 0; seed < 20; seed++)
+        {
+            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, _disk.AfterCrash(seed), _clock, NullLogger.Instance);
+            await using var recovered = await after.OpenAsync(Id, new LogOptions());
+            recovered.DurableEndOffset.ShouldBe(end, why);
+        }
     }
 
     private FileLogStorage CreateSimulated() => new(new FileLogStorageOptions { RootPath = "/data" }, _disk, _clock, NullLogger.Instance);

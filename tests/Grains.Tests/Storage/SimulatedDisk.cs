@@ -17,8 +17,8 @@ internal enum DiskFault
 
 /// <summary>
 /// A disk in memory that keeps only what POSIX promises: bytes of a file that was flushed, names of a directory that was flushed. On a
-/// crash each unflushed page survives or not, the length of a file lies anywhere between old and new, and unflushed names are lost from
-/// some point in their order on.
+/// crash each unflushed page survives or not (also one that was cut off again), the length of a file lies anywhere between old and new, and
+/// unflushed names are lost from some point in their order on.
 /// </summary>
 internal sealed class SimulatedDisk : IFileSystem
 {
@@ -165,7 +165,7 @@ internal sealed class SimulatedDisk : IFileSystem
 
                 if (_current.Files.TryGetValue(path, out var existing))
                 {
-                    Operate(() => existing.Truncate(0));
+                    Operate(() => existing.Truncate(0, _random));
                 }
                 else
                 {
@@ -321,8 +321,14 @@ internal sealed class SimulatedDisk : IFileSystem
             }
         }
 
-        public void Truncate(long length)
+        public void Truncate(long length, Random random)
         {
+            if (random.Next(2) == 0)
+            {
+                // The system wrote it back meanwhile: what is cut off now may come back after a crash.
+                _durable = Survivor(Current.Length, _ => true);
+            }
+
             var cut = new byte[length];
             Current.AsSpan(0, (int)Math.Min(length, Current.Length)).CopyTo(cut);
             Current = cut;
@@ -425,7 +431,7 @@ internal sealed class SimulatedDisk : IFileSystem
 
         public void Truncate(long length) => Locked(() =>
         {
-            disk.Operate(() => inode.Truncate(length));
+            disk.Operate(() => inode.Truncate(length, disk._random));
             return 0;
         });
 
