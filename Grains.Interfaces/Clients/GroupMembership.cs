@@ -7,6 +7,8 @@ namespace OrleansStreams.Clients;
 /// <summary>
 /// A member's side of a group: heartbeats in the background, and what the group last said. The consumer applies an assignment at a moment of its own
 /// choosing, between two records; until it has given a partition up, heartbeats go on naming it as owned, and the group gives it to nobody else.
+/// For the same reason heartbeats name what was assigned and not taken yet: the consumer may take it at any moment. And a member that
+/// got no answer for a session timeout, counted from when it sent the last heartbeat that was answered, has lost everything, told or not.
 /// </summary>
 internal sealed class GroupMembership(
     IConsumerGroupGrain group, string memberId, ImmutableArray<string> topics, ConsumerOptions options, ClientRetry retry, Action wake) : IDisposable
@@ -18,6 +20,7 @@ internal sealed class GroupMembership(
     private TaskCompletionSource _now = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _loop = Task.CompletedTask;
     private long _lastPoll = retry.Time.GetTimestamp();
+    private long _answeredSentAt;
     private int _memberEpoch;
     private bool _hasNews;
     private bool _lost;
@@ -58,6 +61,7 @@ internal sealed class GroupMembership(
             SetNews(false);
             var lost = _lost;
             _lost = false;
+            _owned = Nameable();
             return (_assigned, lost);
         }
     }
@@ -67,7 +71,8 @@ internal sealed class GroupMembership(
     {
         lock (_gate)
         {
-            if (owned.SequenceEqual(_owned))
+            // After a loss since TakeNews this is old: the consumer is about to drop all of it.
+            if (_lost || owned.SequenceEqual(_owned))
             {
                 return;
             }
@@ -138,14 +143,38 @@ internal sealed class GroupMembership(
                 _now = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             }
 
-            heartbeat = new GroupHeartbeat(memberId, _memberEpoch, options.ClientId, topics, _owned, options.SessionTimeoutMs, options.Assignor);
+            heartbeat = new GroupHeartbeat(memberId, _memberEpoch, options.ClientId, topics, Nameable(), options.SessionTimeoutMs, options.Assignor);
         }
 
+        var session = TimeSpan.FromMilliseconds(options.SessionTimeoutMs);
+        var left = heartbeat.MemberEpoch == 0 ? Timeout.InfiniteTimeSpan : session - retry.Time.GetElapsedTime(_answeredSentAt);
+        using var lease = new CancellationTokenSource(left == Timeout.InfiniteTimeSpan || left > TimeSpan.Zero ? left : TimeSpan.Zero, retry.Time);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(_stopping.Token, lease.Token);
         try
         {
-            var answer = await retry.RunAsync(() => group.HeartbeatAsync(heartbeat), options.RequestTimeout, _stopping.Token);
+            var sentAt = 0L;
+            var answer = await retry.RunAsync(
+                () =>
+                {
+                    sentAt = retry.Time.GetTimestamp();
+                    return group.HeartbeatAsync(heartbeat);
+                },
+                options.RequestTimeout,
+                stop.Token).WaitAsync(stop.Token);
+            if (retry.Time.GetElapsedTime(sentAt) >= session)
+            {
+                Lose();
+                return 0;
+            }
+
+            _answeredSentAt = sentAt;
             Apply(answer);
             return answer.HeartbeatIntervalMs;
+        }
+        catch (OperationCanceledException) when (lease.IsCancellationRequested && !_stopping.IsCancellationRequested)
+        {
+            Lose();
+            return 0;
         }
         catch (StreamsException error) when (error.Code is StreamsErrorCode.UnknownMemberId or StreamsErrorCode.FencedMemberEpoch)
         {
@@ -198,6 +227,9 @@ internal sealed class GroupMembership(
 
         wake();
     }
+
+    /// <summary>What is owned, and what may be at any moment.</summary>
+    private ImmutableArray<TopicPartition> Nameable() => [.. _owned.Union(_assigned)];
 
     private void SetNews(bool value) => Volatile.Write(ref _hasNews, value);
 }

@@ -19,6 +19,11 @@ public enum AssignorKind
 /// A member's heartbeat, which also joins, changes the subscription and acknowledges revocation (server-side assignment after the
 /// manner of KIP-848): the member says what it owns, the group answers what it may own.
 /// </summary>
+/// <remarks>
+/// That a partition never has two owners rests on members that: have one heartbeat under way at a time and ignore answers to those they gave up
+/// waiting for; count as owned what an answer assigned, from that moment on, and list it in <c>Owned</c> until it is given up; own nothing any more
+/// once a session timeout has passed since they <i>sent</i> the last heartbeat that was answered; send commits of one partition one after the other.
+/// </remarks>
 /// <param name="MemberId">Chosen by the member, unique for its life.</param>
 /// <param name="MemberEpoch">0 to join, else the last epoch that the group answered.</param>
 /// <param name="ClientId">A name for people.</param>
@@ -92,7 +97,8 @@ public sealed record GroupDescription(
 public interface IConsumerGroupGrain : IGrainWithStringKey
 {
     /// <summary>Joins, keeps alive, reconciles.</summary>
-    /// <exception cref="StreamsException">UnknownMemberId (removed: rejoin with epoch 0), FencedMemberEpoch (rejoin with epoch 0), InvalidSessionTimeout, UnknownTopicOrPartition, InvalidRequest.</exception>
+    /// <exception cref="StreamsException">UnknownMemberId (removed: rejoin with epoch 0), FencedMemberEpoch (rejoin with epoch 0), InvalidSessionTimeout, UnknownTopicOrPartition,
+    /// InvalidRequest; StorageError and CoordinatorNotAvailable (repeat the same heartbeat).</exception>
     [Alias("HeartbeatAsync")]
     Task<GroupAssignment> HeartbeatAsync(GroupHeartbeat heartbeat);
 
@@ -101,7 +107,8 @@ public interface IConsumerGroupGrain : IGrainWithStringKey
     Task LeaveAsync(string memberId);
 
     /// <summary>Commits offsets durably; all or nothing. A member's commit for a partition it does not own, or with a stale epoch, is refused; an offset below the committed one by a member is refused unless the member owns the partition (a seek back is the owner's right), so that a zombie never moves one.</summary>
-    /// <exception cref="StreamsException">UnknownMemberId, FencedMemberEpoch, IllegalGeneration, InvalidRequest.</exception>
+    /// <exception cref="StreamsException">UnknownMemberId, FencedMemberEpoch, IllegalGeneration (the member does not own the partition), InvalidRequest;
+    /// UnknownTopicOrPartition (standalone consumers); StorageError and CoordinatorNotAvailable (retriable; whether it was written is unknown for the first).</exception>
     [Alias("CommitOffsetsAsync")]
     Task CommitOffsetsAsync(CommitOffsetsRequest request);
 
@@ -115,7 +122,7 @@ public interface IConsumerGroupGrain : IGrainWithStringKey
     Task<GroupDescription> DescribeAsync();
 
     /// <summary>Sets offsets by force; the group must have no members.</summary>
-    /// <exception cref="StreamsException">NonEmptyGroup.</exception>
+    /// <exception cref="StreamsException">NonEmptyGroup, UnknownTopicOrPartition, InvalidRequest.</exception>
     [Alias("ResetOffsetsAsync")]
     Task ResetOffsetsAsync(ImmutableArray<CommittedOffset> offsets);
 
