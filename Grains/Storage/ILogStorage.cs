@@ -60,7 +60,11 @@ public interface ILogStorage : IAsyncDisposable
     ValueTask<IReadOnlyList<LogId>> ListAsync(string prefix, CancellationToken cancellationToken = default);
 }
 
-/// <summary>One open log: its only writer as long as no newer opener fenced it. Offsets are dense: a batch covers LastOffsetDelta + 1 offsets.</summary>
+/// <summary>
+/// One open log: its only writer as long as no newer opener fenced it. Offsets are dense: a batch covers LastOffsetDelta + 1 offsets.
+/// Once fenced or deleted every method fails with FencedLeaderEpoch, once disposed with Closed; the properties keep their last values.
+/// Disposing waits for the appends under way.
+/// </summary>
 public interface ILog : IAsyncDisposable
 {
     /// <summary>The log's name.</summary>
@@ -93,13 +97,15 @@ public interface ILog : IAsyncDisposable
     /// <param name="baseOffset">Must equal <see cref="NextOffset"/>; anything else is a bug of the caller (InvalidOperationException).</param>
     /// <param name="batches">Record batches with valid headers, each complete. Their CRC is the caller's business.</param>
     /// <param name="logAppendTime">When not null, stamped into each batch as its LogAppendTime (ms since the Unix epoch), and the CRC made anew.</param>
-    /// <exception cref="StreamsException">FencedLeaderEpoch (not written); DiskFull (not written: the tail is cut back); StorageError (unknown;
-    /// the log fails all later appends until it is opened again).</exception>
+    /// <exception cref="StreamsException">FencedLeaderEpoch (not written); DiskFull (not written: the tail is cut back, the appends queued behind it fail
+    /// likewise, <see cref="NextOffset"/> goes back to <see cref="DurableEndOffset"/> and the log stays usable); CorruptBatch (not written: no complete
+    /// batch); StorageError (unknown; the log fails all later appends until it is opened again).</exception>
     ValueTask AppendAsync(long baseOffset, IReadOnlyList<ReadOnlyMemory<byte>> batches, long? logAppendTime = null);
 
     /// <summary>
-    /// Reads whole batches, from the one that holds <paramref name="offset"/>, as many as fit into <paramref name="maxBytes"/> but at
-    /// least one, never past <see cref="DurableEndOffset"/>. At the end the result is empty. The memory stays valid and unchanged for as long as the caller holds it.
+    /// Reads whole batches, from the one that holds <paramref name="offset"/>: at least one, more only as they fit into <paramref name="maxBytes"/>,
+    /// never past <see cref="DurableEndOffset"/>. It may stop earlier, where the stored form ends (a segment, a buffer): go on at
+    /// <see cref="LogRead.NextOffset"/>. At the end the result is empty. The memory stays valid and unchanged for as long as the caller holds it.
     /// </summary>
     /// <exception cref="StreamsException">OffsetOutOfRange; CorruptLog when a stored batch fails its checks.</exception>
     ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken = default);
@@ -107,13 +113,14 @@ public interface ILog : IAsyncDisposable
     /// <summary>The base offset of the first batch whose max timestamp is at least <paramref name="timestamp"/> (ms since the Unix epoch), or null; the caller looks inside it for the record.</summary>
     ValueTask<long?> FindBatchByTimestampAsync(long timestamp, CancellationToken cancellationToken = default);
 
-    /// <summary>Raises <see cref="StartOffset"/> to <paramref name="newStartOffset"/> (durably; not above <see cref="DurableEndOffset"/>, never lowered) and frees whole segments below it.</summary>
+    /// <summary>Raises <see cref="StartOffset"/> to <paramref name="newStartOffset"/> (durably; not above <see cref="DurableEndOffset"/>, never lowered) and
+    /// frees whole segments below it, the active one too when nothing of it is left.</summary>
     ValueTask TruncatePrefixAsync(long newStartOffset, CancellationToken cancellationToken = default);
 
     /// <summary>Replaces the checkpoint atomically: a small blob that holds for all records below <paramref name="offset"/> (not above <see cref="DurableEndOffset"/>).</summary>
     ValueTask WriteCheckpointAsync(ReadOnlyMemory<byte> blob, long offset, CancellationToken cancellationToken = default);
 
-    /// <summary>For retention: the oldest segments with their size and largest timestamp, the active one last.</summary>
+    /// <summary>For retention: the segments from the oldest on with their size and largest timestamp (-1 while empty), the active one last.</summary>
     IReadOnlyList<LogSegmentInfo> Segments { get; }
 }
 

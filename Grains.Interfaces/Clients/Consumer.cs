@@ -1,0 +1,196 @@
+using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
+using OrleansStreams.Groups;
+using OrleansStreams.Log;
+using OrleansStreams.Records;
+
+namespace OrleansStreams.Clients;
+
+/// <summary>
+/// Reads records, as a member of a group (<see cref="Subscribe"/>) or from given partitions (<see cref="Assign"/>). Not safe for concurrent use: seek,
+/// pause and commit from the body of the loop. Made by <see cref="StreamsClient.CreateConsumer{TKey, TValue}"/>.
+/// </summary>
+public sealed class Consumer<TKey, TValue> : IAsyncDisposable
+{
+    private readonly ConsumerPartitions _partitions;
+    private readonly ConsumerOptions _options;
+    private readonly IDeserializer<TKey> _keyDeserializer;
+    private readonly IDeserializer<TValue> _valueDeserializer;
+    private bool _iterating;
+
+    internal Consumer(IGrainFactory grains, ClientRetry retry, ConsumerOptions options, IDeserializer<TKey> keyDeserializer, IDeserializer<TValue> valueDeserializer)
+    {
+        options.Validate();
+        _options = options;
+        _keyDeserializer = keyDeserializer;
+        _valueDeserializer = valueDeserializer;
+        _partitions = new ConsumerPartitions(grains, retry, options);
+    }
+
+    /// <summary>The partitions that this consumer reads now.</summary>
+    public IReadOnlyList<TopicPartition> Assignment => _partitions.Owned;
+
+    /// <summary>Called with the partitions that are about to be given up, before they are; the place to commit by hand.</summary>
+    public Func<IReadOnlyList<TopicPartition>, Task>? PartitionsRevoked
+    {
+        get => _partitions.Revoking;
+        set => _partitions.Revoking = value;
+    }
+
+    /// <summary>Joins the group for topics; the group assigns partitions while <see cref="ConsumeAsync"/> runs.</summary>
+    /// <exception cref="StreamsException">InvalidRequest without a group id, without topics, or after another Subscribe or Assign.</exception>
+    public void Subscribe(params string[] topics) => _partitions.Subscribe([.. topics.Distinct().Order(StringComparer.Ordinal)]);
+
+    /// <summary>Reads partitions without a group's assignment.</summary>
+    /// <exception cref="StreamsException">InvalidRequest after another Subscribe or Assign, or for a committed start without a group id.</exception>
+    public void Assign(params (TopicPartition Partition, StartPosition Start)[] partitions) => _partitions.Assign(partitions);
+
+    /// <summary>
+    /// Reads until cancelled. Asking for the next record says that the last one is finished; automatic commits cover finished records only. Control
+    /// records are left out. May be called again after it ended: it goes on behind the last finished record.
+    /// </summary>
+    /// <exception cref="StreamsException">UnknownTopicOrPartition, OffsetOutOfRange (with <see cref="AutoOffsetReset.Error"/>), SerializationFailed (seek past
+    /// the record to go on), CorruptBatch, and what the group answers.</exception>
+    public async IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        Begin();
+        var records = new List<ConsumeResult<TKey, TValue>>();
+        FetchedChunk? chunk = null;
+        try
+        {
+            while (true)
+            {
+                chunk = await _partitions.NextChunkAsync(cancellationToken);
+                foreach (var batch in new ConsumedBatches(chunk.From!.Partition, chunk.Batches, chunk.FirstOffset, chunk.NextOffset).Split())
+                {
+                    var failure = Decode(chunk, batch, records);
+                    for (var i = 0; i < records.Count && chunk.From.IsCurrent; i++)
+                    {
+                        yield return records[i];
+                        await _partitions.FinishedAsync(chunk, records[i].Offset + 1, cancellationToken);
+                    }
+
+                    if (failure is not null && chunk.From.IsCurrent)
+                    {
+                        throw failure;
+                    }
+                }
+
+                _partitions.Finished(chunk);
+                chunk = null;
+            }
+        }
+        finally
+        {
+            _iterating = false;
+            _partitions.Abandon(chunk);
+        }
+    }
+
+    /// <summary>Like <see cref="ConsumeAsync"/>, with batches as they are stored: no record is decoded. Asking for the next says that the last batches are finished.</summary>
+    public async IAsyncEnumerable<ConsumedBatches> ConsumeBatchesAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        Begin();
+        FetchedChunk? chunk = null;
+        try
+        {
+            while (true)
+            {
+                chunk = await _partitions.NextChunkAsync(cancellationToken);
+                yield return new ConsumedBatches(chunk.From!.Partition, chunk.Batches, chunk.FirstOffset, chunk.NextOffset);
+                _partitions.Finished(chunk);
+                chunk = null;
+            }
+        }
+        finally
+        {
+            _iterating = false;
+            _partitions.Abandon(chunk);
+        }
+    }
+
+    /// <summary>Commits the positions of all partitions that are read: everything finished.</summary>
+    /// <exception cref="StreamsException">InvalidRequest without a group id; FencedMemberEpoch or UnknownMemberId when the partitions belong to others by now.</exception>
+    public Task CommitAsync(CancellationToken cancellationToken = default) => _partitions.CommitAsync(_partitions.Uncommitted(), cancellationToken);
+
+    /// <summary>Commits given offsets: the next offset to read.</summary>
+    /// <exception cref="StreamsException">As <see cref="CommitAsync(CancellationToken)"/>; IllegalGeneration for a partition that this member does not own.</exception>
+    public Task CommitAsync(ImmutableArray<CommittedOffset> offsets, CancellationToken cancellationToken = default) => _partitions.CommitAsync(offsets, cancellationToken);
+
+    /// <summary>The offset after the last finished record of a partition.</summary>
+    /// <exception cref="StreamsException">InvalidRequest for a partition that is not read.</exception>
+    public long PositionOf(TopicPartition partition) => _partitions.PositionOf(partition);
+
+    /// <summary>Goes on at an offset.</summary>
+    /// <exception cref="StreamsException">InvalidRequest for a partition that is not read; OffsetOutOfRange for a negative offset.</exception>
+    public void Seek(TopicPartition partition, long offset) => _partitions.Seek(partition, offset);
+
+    /// <summary>Stops reading a partition, keeping it.</summary>
+    /// <exception cref="StreamsException">InvalidRequest for a partition that is not read.</exception>
+    public void Pause(TopicPartition partition) => _partitions.Pause(partition, paused: true);
+
+    /// <summary>Goes on with a paused partition.</summary>
+    /// <exception cref="StreamsException">InvalidRequest for a partition that is not read.</exception>
+    public void Resume(TopicPartition partition) => _partitions.Pause(partition, paused: false);
+
+    /// <summary>Commits what is finished (with automatic commit) and leaves the group.</summary>
+    public ValueTask DisposeAsync() => _partitions.DisposeAsync();
+
+    private void Begin()
+    {
+        if (_iterating)
+        {
+            throw new StreamsException(StreamsErrorCode.InvalidRequest, "the consumer is being iterated already; one loop at a time");
+        }
+
+        _iterating = true;
+        _partitions.Start();
+    }
+
+    /// <summary>Decodes a batch's records from the chunk's first offset on; a failure is answered, not thrown, so that the records before it come out first.</summary>
+    private Exception? Decode(FetchedChunk chunk, ReadOnlyMemory<byte> batch, List<ConsumeResult<TKey, TValue>> records)
+    {
+        records.Clear();
+        var partition = chunk.From!.Partition;
+        var offset = chunk.FirstOffset;
+        try
+        {
+            var error = RecordBatch.Validate(batch.Span, out var header);
+            if (error != StreamsErrorCode.None)
+            {
+                throw new StreamsException(error, $"a batch of {partition} at offset {header.BaseOffset} fails its checks; read from another copy, or seek past it");
+            }
+
+            if (header.IsControl)
+            {
+                return null;
+            }
+
+            var reader = new RecordBatchReader(batch);
+            while (reader.TryRead(out var record))
+            {
+                offset = record.Offset;
+                if (offset >= chunk.FirstOffset)
+                {
+                    records.Add(new ConsumeResult<TKey, TValue>(
+                        partition,
+                        offset,
+                        record.Timestamp,
+                        record.KeyIsNull ? default : _keyDeserializer.Deserialize(record.Key),
+                        record.ValueIsNull ? default : _valueDeserializer.Deserialize(record.Value),
+                        record.HeaderCount == 0 ? [] : record.GetHeaders()));
+                }
+            }
+
+            return null;
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.SerializationFailed)
+        {
+            return new StreamsException(error.Code, $"{partition} at offset {offset}: {error.Message}; seek to {offset + 1} to skip the record", inner: error);
+        }
+        catch (StreamsException error)
+        {
+            return error;
+        }
+    }
+}

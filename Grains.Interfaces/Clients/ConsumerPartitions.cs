@@ -1,0 +1,395 @@
+using System.Collections.Immutable;
+using System.Threading.Channels;
+using OrleansStreams.Groups;
+using OrleansStreams.Log;
+
+namespace OrleansStreams.Clients;
+
+/// <summary>The part of a consumer that does not depend on its types: partitions, positions, fetchers, commits, membership.</summary>
+internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry, ConsumerOptions options) : IAsyncDisposable
+{
+    private static readonly FetchedChunk Wake = new(null, default, 0, 0, null);
+
+    private readonly Channel<FetchedChunk> _chunks = Channel.CreateUnbounded<FetchedChunk>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly SortedDictionary<TopicPartition, OwnedPartition> _owned = [];
+    private ImmutableArray<(TopicPartition Partition, StartPosition Start)> _toAssign = [];
+    private ImmutableArray<string> _topics = [];
+    private GroupMembership? _membership;
+    private Task<bool>? _wait;
+    private long _lastCommit = retry.Time.GetTimestamp();
+    private bool _disposed;
+
+    public IReadOnlyList<TopicPartition> Owned => [.. _owned.Keys];
+
+    public Func<IReadOnlyList<TopicPartition>, Task>? Revoking { get; set; }
+
+    private bool AutoCommits => options.EnableAutoCommit && options.GroupId is not null;
+
+    public void Subscribe(ImmutableArray<string> topics)
+    {
+        ThrowIfChosen();
+        Check(options.GroupId is { Length: > 0 }, "set ConsumerOptions.GroupId to subscribe");
+        Check(topics.Length > 0, "name at least one topic");
+        _topics = topics;
+    }
+
+    public void Assign((TopicPartition Partition, StartPosition Start)[] partitions)
+    {
+        ThrowIfChosen();
+        Check(partitions.Length > 0, "name at least one partition");
+        Check(options.GroupId is not null || partitions.All(partition => !partition.Start.IsCommitted), "set ConsumerOptions.GroupId to begin at committed offsets");
+        _toAssign = [.. partitions];
+    }
+
+    /// <summary>Joins the group on the first call.</summary>
+    public void Start()
+    {
+        Check(!_disposed, "the consumer is closed; make another one");
+        Check(!_topics.IsEmpty || !_toAssign.IsEmpty || _owned.Count > 0, "call Subscribe or Assign first");
+        if (!_topics.IsEmpty && _membership is null)
+        {
+            var group = grains.GetGrain<IConsumerGroupGrain>(options.GroupId!);
+            _membership = new GroupMembership(group, retry.NewId(), _topics, options, retry, () => _chunks.Writer.TryWrite(Wake));
+            _membership.Start();
+        }
+    }
+
+    /// <summary>Waits for the next chunk of a partition that is still read; applies news from the group and commits meanwhile.</summary>
+    public async Task<FetchedChunk> NextChunkAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            await AttendAsync(cancellationToken);
+            if (!_chunks.Reader.TryRead(out var chunk))
+            {
+                await WaitAsync(cancellationToken);
+            }
+            else if (chunk.From is { IsCurrent: true })
+            {
+                if (chunk.Error is null)
+                {
+                    return chunk;
+                }
+
+                await RecoverAsync(chunk, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>A record is finished. Costs a comparison or two when nothing else is to be done.</summary>
+    public ValueTask FinishedAsync(FetchedChunk chunk, long position, CancellationToken cancellationToken)
+    {
+        if (chunk.From!.IsCurrent)
+        {
+            _owned[chunk.From.Partition].Position = position;
+        }
+
+        if (_membership is null)
+        {
+            return ValueTask.CompletedTask;
+        }
+
+        _membership.Polled();
+        return _membership.HasNews ? new ValueTask(ApplyNewsAsync(cancellationToken)) : ValueTask.CompletedTask;
+    }
+
+    /// <summary>All of a chunk is finished.</summary>
+    public void Finished(FetchedChunk chunk)
+    {
+        if (chunk.From!.IsCurrent)
+        {
+            _owned[chunk.From.Partition].Position = chunk.NextOffset;
+            chunk.From.Consumed();
+        }
+    }
+
+    /// <summary>The loop ended in the middle of a chunk: the next loop reads the rest again.</summary>
+    public void Abandon(FetchedChunk? chunk)
+    {
+        if (chunk?.From is { IsCurrent: true } fetcher)
+        {
+            Restart(_owned[fetcher.Partition]);
+        }
+    }
+
+    public long PositionOf(TopicPartition partition) => Known(partition).Position;
+
+    public void Seek(TopicPartition partition, long offset)
+    {
+        var owned = Known(partition);
+        if (offset < 0)
+        {
+            throw new StreamsException(StreamsErrorCode.OffsetOutOfRange, $"offset {offset} is negative; offsets begin at 0");
+        }
+
+        owned.Position = offset;
+        Restart(owned);
+    }
+
+    public void Pause(TopicPartition partition, bool paused)
+    {
+        var owned = Known(partition);
+        if (owned.Paused != paused)
+        {
+            owned.Paused = paused;
+            Restart(owned);
+        }
+    }
+
+    public ImmutableArray<CommittedOffset> Uncommitted() =>
+        [.. _owned.Values.Where(owned => owned.Position != owned.Committed).Select(owned => new CommittedOffset(owned.Partition, owned.Position))];
+
+    public async Task CommitAsync(ImmutableArray<CommittedOffset> offsets, CancellationToken cancellationToken)
+    {
+        Check(options.GroupId is not null, "set ConsumerOptions.GroupId to commit");
+        _lastCommit = retry.Time.GetTimestamp();
+        if (offsets.IsEmpty)
+        {
+            return;
+        }
+
+        var group = grains.GetGrain<IConsumerGroupGrain>(options.GroupId!);
+        var request = new CommitOffsetsRequest(_membership?.MemberId ?? string.Empty, _membership?.MemberEpoch ?? -1, offsets);
+        await retry.RunAsync(() => group.CommitOffsetsAsync(request), options.RequestTimeout, cancellationToken);
+        foreach (var offset in offsets)
+        {
+            if (_owned.TryGetValue(offset.Partition, out var owned))
+            {
+                owned.Committed = offset.Offset;
+            }
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        try
+        {
+            if (AutoCommits)
+            {
+                await CommitOwnedAsync(Uncommitted(), CancellationToken.None);
+            }
+        }
+        finally
+        {
+            foreach (var owned in _owned.Values)
+            {
+                owned.Fetcher?.Dispose();
+            }
+
+            if (_membership is not null)
+            {
+                await _membership.LeaveAsync(CancellationToken.None);
+                _membership.Dispose();
+            }
+        }
+    }
+
+    private async Task AttendAsync(CancellationToken cancellationToken)
+    {
+        if (!_toAssign.IsEmpty)
+        {
+            var assign = _toAssign;
+            _toAssign = [];
+            await StartPartitionsAsync(assign, cancellationToken);
+        }
+
+        _membership?.Polled();
+        if (_membership is { HasNews: true })
+        {
+            await ApplyNewsAsync(cancellationToken);
+        }
+
+        if (AutoCommits && UntilCommit() <= TimeSpan.Zero)
+        {
+            await CommitOwnedAsync(Uncommitted(), cancellationToken);
+        }
+    }
+
+    private TimeSpan UntilCommit() => TimeSpan.FromMilliseconds(options.AutoCommitIntervalMs) - retry.Time.GetElapsedTime(_lastCommit);
+
+    private async Task WaitAsync(CancellationToken cancellationToken)
+    {
+        // Waiting for records is no sign of a slow application: come back often enough to say so, and for the next automatic commit.
+        var atMost = TimeSpan.FromMilliseconds(Math.Max(1, options.MaxPollIntervalMs / 3.0));
+        if (AutoCommits && UntilCommit() is var commit && commit < atMost)
+        {
+            atMost = commit > TimeSpan.Zero ? commit : TimeSpan.Zero;
+        }
+
+        // The channel has a single waiting reader: a wait that timed out is taken up again.
+        _wait ??= _chunks.Reader.WaitToReadAsync(CancellationToken.None).AsTask();
+        try
+        {
+            await _wait.WaitAsync(atMost, retry.Time, cancellationToken);
+            _wait = null;
+        }
+        catch (TimeoutException)
+        {
+            // Something else is due.
+        }
+    }
+
+    private async Task ApplyNewsAsync(CancellationToken cancellationToken)
+    {
+        var (assigned, lost) = _membership!.TakeNews();
+        if (_membership.Failure is { } failure)
+        {
+            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+        }
+
+        var gone = lost ? [.. _owned.Keys] : _owned.Keys.Except(assigned).ToImmutableArray();
+        if (gone.Length > 0 && !lost)
+        {
+            if (Revoking is { } revoking)
+            {
+                await revoking(gone);
+            }
+
+            if (AutoCommits)
+            {
+                await CommitOwnedAsync([.. Uncommitted().Where(offset => gone.Contains(offset.Partition))], cancellationToken);
+            }
+        }
+
+        foreach (var partition in gone)
+        {
+            _owned[partition].Fetcher?.Dispose();
+            _owned.Remove(partition);
+        }
+
+        var added = assigned.Except(_owned.Keys).Select(partition => (partition, StartPosition.Committed)).ToImmutableArray();
+        await StartPartitionsAsync(added, cancellationToken);
+        _membership.SetOwned([.. _owned.Keys]);
+    }
+
+    /// <summary>Commits on the consumer's own account. When the group has given the partitions to others, nothing is to be committed any more: they read again from the last commit.</summary>
+    private async Task CommitOwnedAsync(ImmutableArray<CommittedOffset> offsets, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await CommitAsync(offsets, cancellationToken);
+        }
+        catch (StreamsException error) when (error.Code is StreamsErrorCode.FencedMemberEpoch or StreamsErrorCode.UnknownMemberId or StreamsErrorCode.IllegalGeneration)
+        {
+            // The next heartbeat brings the loss of the partitions.
+        }
+    }
+
+    private async Task StartPartitionsAsync(ImmutableArray<(TopicPartition Partition, StartPosition Start)> added, CancellationToken cancellationToken)
+    {
+        if (added.IsEmpty)
+        {
+            return;
+        }
+
+        var committed = ImmutableDictionary<TopicPartition, long>.Empty;
+        if (added.Any(partition => partition.Start.IsCommitted))
+        {
+            var group = grains.GetGrain<IConsumerGroupGrain>(options.GroupId!);
+            ImmutableArray<TopicPartition> wanted = [.. added.Select(partition => partition.Partition)];
+            var offsets = await retry.RunAsync(() => group.FetchOffsetsAsync(wanted), options.RequestTimeout, cancellationToken);
+            committed = offsets.ToImmutableDictionary(offset => offset.Partition, offset => offset.Offset);
+        }
+
+        foreach (var (partition, start) in added)
+        {
+            var owned = new OwnedPartition(partition);
+            if (start.IsCommitted && committed.TryGetValue(partition, out var offset))
+            {
+                owned.Position = owned.Committed = offset;
+            }
+            else
+            {
+                owned.Position = await ResolveAsync(partition, start.IsCommitted ? ByPolicy(partition) : start, cancellationToken);
+            }
+
+            _owned[partition] = owned;
+            Restart(owned);
+        }
+    }
+
+    private StartPosition ByPolicy(TopicPartition partition) => options.AutoOffsetReset switch
+    {
+        AutoOffsetReset.Earliest => StartPosition.Earliest,
+        AutoOffsetReset.Latest => StartPosition.Latest,
+        _ => throw new StreamsException(StreamsErrorCode.OffsetOutOfRange, $"group {options.GroupId} has no valid committed offset for {partition}, and AutoOffsetReset is Error; seek, or commit an offset first"),
+    };
+
+    private async Task<long> ResolveAsync(TopicPartition partition, StartPosition start, CancellationToken cancellationToken)
+    {
+        var grain = grains.GetGrain<IPartitionGrain>(partition.GrainKey);
+        if (start.AtTimestamp is { } timestamp)
+        {
+            return (await retry.RunAsync(() => grain.OffsetForTimestampAsync(timestamp), options.RequestTimeout, cancellationToken)).Offset;
+        }
+
+        if (!start.IsEarliest && !start.IsLatest)
+        {
+            return start.Offset;
+        }
+
+        var offsets = await retry.RunAsync(grain.GetOffsetsAsync, options.RequestTimeout, cancellationToken);
+        return start.IsEarliest ? offsets.LogStartOffset : offsets.HighWatermark;
+    }
+
+    /// <summary>A fetcher failed for good. Out of range: begins anew where the policy says; anything else is the application's to know.</summary>
+    private async Task RecoverAsync(FetchedChunk chunk, CancellationToken cancellationToken)
+    {
+        var owned = _owned[chunk.From!.Partition];
+        if (chunk.Error is StreamsException { Code: StreamsErrorCode.OffsetOutOfRange } && options.AutoOffsetReset != AutoOffsetReset.Error)
+        {
+            owned.Position = await ResolveAsync(owned.Partition, ByPolicy(owned.Partition), cancellationToken);
+            Restart(owned);
+            return;
+        }
+
+        // The next loop tries again from here.
+        Restart(owned);
+        System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(chunk.Error!);
+    }
+
+    private void Restart(OwnedPartition owned)
+    {
+        owned.Fetcher?.Dispose();
+        owned.Fetcher = null;
+        if (!owned.Paused && !_disposed)
+        {
+            owned.Fetcher = new PartitionFetcher(owned.Partition, grains.GetGrain<IPartitionGrain>(owned.Partition.GrainKey), options, retry, _chunks.Writer);
+            _ = owned.Fetcher.RunAsync(owned.Position);
+        }
+    }
+
+    private OwnedPartition Known(TopicPartition partition) => _owned.TryGetValue(partition, out var owned)
+        ? owned
+        : throw new StreamsException(StreamsErrorCode.InvalidRequest, $"{partition} is not read by this consumer; assign it, or wait until the group does");
+
+    private void ThrowIfChosen() => Check(_topics.IsEmpty && _toAssign.IsEmpty && _owned.Count == 0, "the consumer has its topics or partitions already; make another one");
+
+    private static void Check(bool ok, string message)
+    {
+        if (!ok)
+        {
+            throw new StreamsException(StreamsErrorCode.InvalidRequest, message);
+        }
+    }
+
+    private sealed class OwnedPartition(TopicPartition partition)
+    {
+        public TopicPartition Partition => partition;
+
+        public PartitionFetcher? Fetcher { get; set; }
+
+        public long Position { get; set; }
+
+        public long Committed { get; set; } = -1;
+
+        public bool Paused { get; set; }
+    }
+}

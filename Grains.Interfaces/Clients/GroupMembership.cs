@@ -1,0 +1,203 @@
+using System.Collections.Immutable;
+using OrleansStreams.Groups;
+using OrleansStreams.Log;
+
+namespace OrleansStreams.Clients;
+
+/// <summary>
+/// A member's side of a group: heartbeats in the background, and what the group last said. The consumer applies an assignment at a moment of its own
+/// choosing, between two records; until it has given a partition up, heartbeats go on naming it as owned, and the group gives it to nobody else.
+/// </summary>
+internal sealed class GroupMembership(
+    IConsumerGroupGrain group, string memberId, ImmutableArray<string> topics, ConsumerOptions options, ClientRetry retry, Action wake) : IDisposable
+{
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Lock _gate = new();
+    private ImmutableArray<TopicPartition> _owned = [];
+    private ImmutableArray<TopicPartition> _assigned = [];
+    private TaskCompletionSource _now = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _loop = Task.CompletedTask;
+    private long _lastPoll = retry.Time.GetTimestamp();
+    private int _memberEpoch;
+    private bool _hasNews;
+    private bool _lost;
+    private bool _tooSlow;
+
+    public string MemberId => memberId;
+
+    /// <summary>The epoch that commits carry.</summary>
+    public int MemberEpoch => Volatile.Read(ref _memberEpoch);
+
+    /// <summary>Set when the assignment may differ from what is owned; read before every record, so it is one volatile read.</summary>
+    public bool HasNews => Volatile.Read(ref _hasNews);
+
+    /// <summary>The failure that ended the membership, if any.</summary>
+    public Exception? Failure { get; private set; }
+
+    public void Start() => _loop = RunAsync();
+
+    /// <summary>The application asked for a record: it is alive.</summary>
+    public void Polled()
+    {
+        Volatile.Write(ref _lastPoll, retry.Time.GetTimestamp());
+        if (_tooSlow)
+        {
+            lock (_gate)
+            {
+                _tooSlow = false;
+                _now.TrySetResult();
+            }
+        }
+    }
+
+    /// <summary>What the group allows now. <c>Lost</c>: the group removed this member, so everything owned is gone and cannot be committed.</summary>
+    public (ImmutableArray<TopicPartition> Assigned, bool Lost) TakeNews()
+    {
+        lock (_gate)
+        {
+            SetNews(false);
+            var lost = _lost;
+            _lost = false;
+            return (_assigned, lost);
+        }
+    }
+
+    /// <summary>Tells what is owned from now on; the next heartbeat goes out at once.</summary>
+    public void SetOwned(ImmutableArray<TopicPartition> owned)
+    {
+        lock (_gate)
+        {
+            if (owned.SequenceEqual(_owned))
+            {
+                return;
+            }
+
+            _owned = owned;
+            _now.TrySetResult();
+        }
+    }
+
+    /// <summary>Leaves the group.</summary>
+    public async Task LeaveAsync(CancellationToken cancellationToken)
+    {
+        await _stopping.CancelAsync();
+        await _loop;
+        await retry.RunAsync(() => group.LeaveAsync(memberId), options.RequestTimeout, cancellationToken);
+    }
+
+    public void Dispose() => _stopping.Cancel();
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            while (!_stopping.IsCancellationRequested)
+            {
+                var interval = await BeatAsync();
+                Task now;
+                lock (_gate)
+                {
+                    now = _now.Task;
+                }
+
+                try
+                {
+                    await now.WaitAsync(TimeSpan.FromMilliseconds(interval), retry.Time, _stopping.Token);
+                }
+                catch (TimeoutException)
+                {
+                    // The next heartbeat is due.
+                }
+            }
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            // Left or disposed.
+        }
+        catch (Exception error)
+        {
+            Failure = error;
+            SetNews(true);
+            wake();
+        }
+    }
+
+    /// <summary>One heartbeat; answers the ms until the next.</summary>
+    private async Task<int> BeatAsync()
+    {
+        if (retry.Time.GetElapsedTime(Volatile.Read(ref _lastPoll)) > TimeSpan.FromMilliseconds(options.MaxPollIntervalMs))
+        {
+            return await StepAsideAsync();
+        }
+
+        GroupHeartbeat heartbeat;
+        lock (_gate)
+        {
+            if (_now.Task.IsCompleted)
+            {
+                _now = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            }
+
+            heartbeat = new GroupHeartbeat(memberId, _memberEpoch, options.ClientId, topics, _owned, options.SessionTimeoutMs, options.Assignor);
+        }
+
+        try
+        {
+            var answer = await retry.RunAsync(() => group.HeartbeatAsync(heartbeat), options.RequestTimeout, _stopping.Token);
+            Apply(answer);
+            return answer.HeartbeatIntervalMs;
+        }
+        catch (StreamsException error) when (error.Code is StreamsErrorCode.UnknownMemberId or StreamsErrorCode.FencedMemberEpoch)
+        {
+            Lose();
+            return 0;
+        }
+    }
+
+    /// <summary>The application has taken too long for a record: others get its partitions until it asks again.</summary>
+    private async Task<int> StepAsideAsync()
+    {
+        lock (_gate)
+        {
+            _tooSlow = true;
+            _now = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        Lose();
+        await retry.RunAsync(() => group.LeaveAsync(memberId), options.RequestTimeout, _stopping.Token);
+        return options.MaxPollIntervalMs;
+    }
+
+    private void Apply(GroupAssignment answer)
+    {
+        lock (_gate)
+        {
+            _memberEpoch = answer.MemberEpoch;
+            if (answer.Assigned.SequenceEqual(_assigned) && !_lost)
+            {
+                return;
+            }
+
+            _assigned = answer.Assigned;
+            SetNews(true);
+        }
+
+        wake();
+    }
+
+    private void Lose()
+    {
+        lock (_gate)
+        {
+            _memberEpoch = 0;
+            _owned = [];
+            _assigned = [];
+            _lost = true;
+            SetNews(true);
+        }
+
+        wake();
+    }
+
+    private void SetNews(bool value) => Volatile.Write(ref _hasNews, value);
+}

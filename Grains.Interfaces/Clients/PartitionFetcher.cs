@@ -1,0 +1,75 @@
+using System.Threading.Channels;
+using OrleansStreams.Log;
+
+namespace OrleansStreams.Clients;
+
+/// <summary>What a fetcher hands over: batches, or the failure that ended it.</summary>
+internal sealed record FetchedChunk(PartitionFetcher? From, ReadOnlyMemory<byte> Batches, long FirstOffset, long NextOffset, Exception? Error);
+
+/// <summary>
+/// Reads one partition ahead of the application: one long poll under way, and at most one answer waiting, so memory is bounded. Stopped by revocation,
+/// pause and seek; what it had read is dropped then.
+/// </summary>
+internal sealed class PartitionFetcher : IDisposable
+{
+    private readonly IPartitionGrain _grain;
+    private readonly ConsumerOptions _options;
+    private readonly ClientRetry _retry;
+    private readonly ChannelWriter<FetchedChunk> _output;
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly SemaphoreSlim _room = new(1, 1);
+
+    public PartitionFetcher(TopicPartition partition, IPartitionGrain grain, ConsumerOptions options, ClientRetry retry, ChannelWriter<FetchedChunk> output)
+    {
+        Partition = partition;
+        _grain = grain;
+        _options = options;
+        _retry = retry;
+        _output = output;
+    }
+
+    public TopicPartition Partition { get; }
+
+    /// <summary>False from the moment at which it was stopped: its chunks count no more.</summary>
+    public bool IsCurrent => !_stopping.IsCancellationRequested;
+
+    /// <summary>Reads from an offset until it is stopped or fails for good.</summary>
+    public async Task RunAsync(long offset)
+    {
+        try
+        {
+            while (true)
+            {
+                await _room.WaitAsync(_stopping.Token);
+                var first = offset;
+                FetchResult result;
+                do
+                {
+                    result = await FetchAsync(offset);
+                    offset = result.NextOffset;
+                }
+                while (result.Batches.IsEmpty);
+                await _output.WriteAsync(new FetchedChunk(this, result.Batches, first, offset, null), _stopping.Token);
+            }
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
+        {
+            // Stopped.
+        }
+        catch (Exception error)
+        {
+            _output.TryWrite(new FetchedChunk(this, default, offset, offset, error));
+        }
+    }
+
+    /// <summary>The application has finished a chunk: there is room for the next.</summary>
+    public void Consumed() => _room.Release();
+
+    public void Dispose() => _stopping.Cancel();
+
+    private Task<FetchResult> FetchAsync(long offset)
+    {
+        var request = new FetchRequest(offset, _options.MaxPartitionFetchBytes, MinBytes: 1, _options.FetchMaxWaitMs);
+        return _retry.RunAsync(() => _grain.FetchAsync(request, _stopping.Token), _options.RequestTimeout, _stopping.Token);
+    }
+}

@@ -1,0 +1,222 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using OrleansStreams.Log;
+using OrleansStreams.Records;
+
+namespace OrleansStreams.Clients;
+
+/// <summary>
+/// Sends records. Safe for concurrent use; records that one caller enqueues one after the other stand in their partition in that order.
+/// Made by <see cref="StreamsClient.CreateProducer{TKey, TValue}"/>.
+/// </summary>
+public sealed class Producer<TKey, TValue> : IAsyncDisposable
+{
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? _scratch;
+
+    private readonly IGrainFactory _grains;
+    private readonly ClientRetry _retry;
+    private readonly ProducerOptions _options;
+    private readonly ISerializer<TKey> _keySerializer;
+    private readonly ISerializer<TValue> _valueSerializer;
+    private readonly BufferMemory _memory;
+    private readonly ConcurrentDictionary<string, TopicSenders> _topics = new(StringComparer.Ordinal);
+    private readonly SemaphoreSlim _lookup = new(1, 1);
+    private long _producerId = RecordBatchHeader.NoProducerId;
+    private bool _closed;
+
+    internal Producer(IGrainFactory grains, ClientRetry retry, ProducerOptions options, ISerializer<TKey> keySerializer, ISerializer<TValue> valueSerializer)
+    {
+        options.Validate();
+        _grains = grains;
+        _retry = retry;
+        _options = options;
+        _keySerializer = keySerializer;
+        _valueSerializer = valueSerializer;
+        _memory = new BufferMemory(options.MaxBufferedBytes, retry.Time);
+    }
+
+    /// <summary>Accepts a record into the buffer and answers its pending delivery; waits only for room (backpressure) and, once per topic, for its description.</summary>
+    /// <exception cref="StreamsException">UnknownTopicOrPartition; InvalidRequest for a partition that the topic does not have; BufferExhausted; Closed; SerializationFailed.</exception>
+    public ValueTask<PendingDelivery> EnqueueAsync(in ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default)
+    {
+        if (_closed)
+        {
+            return ValueTask.FromException<PendingDelivery>(new StreamsException(StreamsErrorCode.Closed, "the producer is closed; make another one", WriteOutcome.NotWritten));
+        }
+
+        // Nearly always both are so, and the call ends here without an await.
+        return _topics.TryGetValue(record.Topic, out var topic) && TryEnqueue(topic, record, out var delivery)
+            ? ValueTask.FromResult(delivery)
+            : EnqueueSlowAsync(record, cancellationToken);
+    }
+
+    /// <summary>Sends a record and waits for its acknowledgement.</summary>
+    /// <exception cref="StreamsException">As <see cref="EnqueueAsync"/>, and what the partition answers.</exception>
+    public async ValueTask<RecordMetadata> ProduceAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken = default) =>
+        await await EnqueueAsync(record, cancellationToken);
+
+    /// <summary>Sends what is in the buffer without lingering and waits until all of it is acknowledged.</summary>
+    /// <exception cref="StreamsException">The first failure among these deliveries, or one since the last flush that nobody waited for.</exception>
+    public Task FlushAsync() => Task.WhenAll(_topics.Values.SelectMany(topic => topic.Senders).Select(sender => sender.FlushAsync()));
+
+    /// <summary>Flushes and closes. A delivery that fails meanwhile is thrown here.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_closed)
+        {
+            return;
+        }
+
+        _closed = true;
+        try
+        {
+            await FlushAsync();
+        }
+        finally
+        {
+            await Task.WhenAll(_topics.Values.SelectMany(topic => topic.Senders).Select(sender => sender.DrainAsync()));
+            _lookup.Dispose();
+        }
+    }
+
+    private bool TryEnqueue(TopicSenders topic, in ProducerRecord<TKey, TValue> record, out PendingDelivery delivery)
+    {
+        var scratch = Serialize(record, out var keyBytes);
+        var key = scratch.WrittenSpan[..keyBytes];
+        var value = scratch.WrittenSpan[keyBytes..];
+        long bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, record.Headers);
+        var sender = topic.SenderFor(record.Partition, key, record.Key is null, bytes, _options.BatchBytes);
+        if (!_memory.TryTake(bytes))
+        {
+            delivery = default;
+            return false;
+        }
+
+        delivery = Append(sender, record, key, value, bytes);
+        return true;
+    }
+
+    private async ValueTask<PendingDelivery> EnqueueSlowAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken)
+    {
+        var topic = await TopicAsync(record.Topic, cancellationToken);
+        var bytes = BytesOf(record);
+        await _memory.TakeAsync(bytes, TimeSpan.FromMilliseconds(_options.MaxBlockMs), cancellationToken);
+        try
+        {
+            return AppendTaken(topic, record, bytes);
+        }
+        catch
+        {
+            _memory.Release(bytes);
+            throw;
+        }
+    }
+
+    private long BytesOf(in ProducerRecord<TKey, TValue> record)
+    {
+        var scratch = Serialize(record, out var keyBytes);
+        return RecordBatchBuilder.MaxRecordBytes(keyBytes, scratch.WrittenCount - keyBytes, record.Headers);
+    }
+
+    private PendingDelivery AppendTaken(TopicSenders topic, in ProducerRecord<TKey, TValue> record, long bytes)
+    {
+        var scratch = Serialize(record, out var keyBytes);
+        var key = scratch.WrittenSpan[..keyBytes];
+        return Append(topic.SenderFor(record.Partition, key, record.Key is null, bytes, _options.BatchBytes), record, key, scratch.WrittenSpan[keyBytes..], bytes);
+    }
+
+    private PendingDelivery Append(PartitionSender sender, in ProducerRecord<TKey, TValue> record, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long bytes) => sender.Append(
+        _producerId, record.Timestamp ?? _retry.Time.GetUtcNow().ToUnixTimeMilliseconds(), key, record.Key is null, value, record.Value is null, record.Headers, bytes);
+
+    private ArrayBufferWriter<byte> Serialize(in ProducerRecord<TKey, TValue> record, out int keyBytes)
+    {
+        var scratch = _scratch ??= new ArrayBufferWriter<byte>(4096);
+        scratch.ResetWrittenCount();
+        if (record.Key is not null)
+        {
+            _keySerializer.Serialize(record.Key, scratch);
+        }
+
+        keyBytes = scratch.WrittenCount;
+        if (record.Value is not null)
+        {
+            _valueSerializer.Serialize(record.Value, scratch);
+        }
+
+        return scratch;
+    }
+
+    private async ValueTask<TopicSenders> TopicAsync(string name, CancellationToken cancellationToken)
+    {
+        if (_topics.TryGetValue(name, out var known))
+        {
+            return known;
+        }
+
+        await _lookup.WaitAsync(cancellationToken);
+        try
+        {
+            if (_topics.TryGetValue(name, out known))
+            {
+                return known;
+            }
+
+            var timeout = TimeSpan.FromMilliseconds(_options.MaxBlockMs);
+            if (_options.IsIdempotent && _producerId < 0)
+            {
+                _producerId = await _retry.RunAsync(NewProducerIdAsync, timeout, cancellationToken);
+            }
+
+            var topic = await _retry.RunAsync(() => _grains.GetGrain<ITopicGrain>(name).DescribeAsync(), timeout, cancellationToken);
+            return _topics[name] = new TopicSenders(topic, partition => new PartitionSender(
+                partition, _grains.GetGrain<IPartitionGrain>(partition.GrainKey), _options, _retry, _memory, NewProducerIdAsync));
+        }
+        finally
+        {
+            _lookup.Release();
+        }
+    }
+
+    private Task<long> NewProducerIdAsync() => _grains.GetGrain<IProducerIdGrain>(IProducerIdGrain.Key).AllocateAsync();
+}
+
+/// <summary>A topic's partitions as a producer sees them.</summary>
+internal sealed class TopicSenders
+{
+    private readonly TopicDescription _topic;
+    private long _stickyBytes;
+    private int _sticky;
+
+    public TopicSenders(TopicDescription topic, Func<TopicPartition, PartitionSender> create)
+    {
+        _topic = topic;
+        Senders = [.. Enumerable.Range(0, topic.PartitionCount).Select(partition => create(new TopicPartition(topic.Name, partition)))];
+    }
+
+    public PartitionSender[] Senders { get; }
+
+    /// <summary>The given partition, else the key's, else the sticky one: it changes whenever it was given a batch's worth of bytes (KIP-794's rule).</summary>
+    public PartitionSender SenderFor(int? partition, ReadOnlySpan<byte> key, bool keyIsNull, long bytes, int batchBytes)
+    {
+        if (partition is { } given)
+        {
+            return (uint)given < (uint)Senders.Length
+                ? Senders[given]
+                : throw new StreamsException(StreamsErrorCode.UnknownTopicOrPartition, $"topic {_topic.Name} has the partitions 0 to {Senders.Length - 1}, not {given}", WriteOutcome.NotWritten);
+        }
+
+        if (!keyIsNull)
+        {
+            return Senders[KeyHash.PartitionFor(key, Senders.Length)];
+        }
+
+        if (Interlocked.Add(ref _stickyBytes, bytes) >= batchBytes)
+        {
+            Interlocked.Exchange(ref _stickyBytes, 0);
+            Interlocked.Increment(ref _sticky);
+        }
+
+        return Senders[(uint)Volatile.Read(ref _sticky) % (uint)Senders.Length];
+    }
+}

@@ -1,0 +1,95 @@
+using System.Runtime.CompilerServices;
+using OrleansStreams.Log;
+using OrleansStreams.Records;
+
+namespace OrleansStreams.Clients;
+
+/// <summary>A record to send.</summary>
+/// <param name="Topic">The topic.</param>
+/// <param name="Key">The key; null for none. Records with one key go to one partition (murmur2, Kafka's default).</param>
+/// <param name="Value">The value; null for a tombstone.</param>
+public readonly record struct ProducerRecord<TKey, TValue>(string Topic, TKey? Key, TValue? Value)
+{
+    /// <summary>The partition, or null to let the key decide.</summary>
+    public int? Partition { get; init; }
+
+    /// <summary>The timestamp in ms since the Unix epoch, or null for now.</summary>
+    public long? Timestamp { get; init; }
+
+    /// <summary>Headers.</summary>
+    public IReadOnlyList<RecordHeader>? Headers { get; init; }
+}
+
+/// <summary>Where a record stands.</summary>
+/// <param name="Partition">The partition.</param>
+/// <param name="Offset">The offset; -1 with <see cref="Acks.None"/>, and for a duplicate so old that its offset is forgotten.</param>
+/// <param name="Timestamp">The timestamp in ms since the Unix epoch.</param>
+public readonly record struct RecordMetadata(TopicPartition Partition, long Offset, long Timestamp);
+
+/// <summary>A record on its way: await it for the acknowledgement. Costs nothing when nobody does; one object serves a whole batch.</summary>
+public readonly struct PendingDelivery
+{
+    private readonly PendingBatch _batch;
+    private readonly int _index;
+    private readonly long _timestamp;
+
+    internal PendingDelivery(PendingBatch batch, int index, long timestamp)
+    {
+        _batch = batch;
+        _index = index;
+        _timestamp = timestamp;
+    }
+
+    /// <summary>The acknowledgement.</summary>
+    /// <exception cref="StreamsException">Why the record could not be delivered, and whether it may have been written.</exception>
+    public async Task<RecordMetadata> AsTask()
+    {
+        _batch.IsObserved = true;
+        var result = await _batch.Completion;
+        return new RecordMetadata(_batch.Partition, result.BaseOffset < 0 ? -1 : result.BaseOffset + _index, result.LogAppendTime >= 0 ? result.LogAppendTime : _timestamp);
+    }
+
+    /// <summary>Makes the value awaitable.</summary>
+    public TaskAwaiter<RecordMetadata> GetAwaiter() => AsTask().GetAwaiter();
+}
+
+/// <summary>One batch from its first record to its acknowledgement.</summary>
+internal sealed class PendingBatch(TopicPartition partition, long openedAt)
+{
+    private readonly TaskCompletionSource<ProduceResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public TopicPartition Partition => partition;
+
+    /// <summary>The producer's clock when the first record came.</summary>
+    public long OpenedAt => openedAt;
+
+    public Task<ProduceResult> Completion => _completion.Task;
+
+    /// <summary>Whether somebody waits for one of its records, and so learns of a failure.</summary>
+    public bool IsObserved { get; set; }
+
+    /// <summary>Bytes accounted to the producer's buffer.</summary>
+    public long BufferedBytes { get; set; }
+
+    /// <summary>The batch as it is sent; empty as long as it is open.</summary>
+    public byte[] Bytes { get; set; } = [];
+
+    public int RecordCount { get; set; }
+
+    /// <summary>Whether the last call was made while earlier batches were under way, which may have been overtaken or refused.</summary>
+    public bool SentBehindOthers { get; set; }
+
+    /// <summary>The call under way.</summary>
+    public Task<ProduceResult>? Call { get; set; }
+
+    public void Succeed(ProduceResult result) => _completion.TrySetResult(result);
+
+    public void Fail(Exception error)
+    {
+        if (_completion.TrySetException(error))
+        {
+            // Seen by FlushAsync and by whoever awaits the delivery; not by the finalizer of a task that nobody asked about.
+            _ = _completion.Task.Exception;
+        }
+    }
+}

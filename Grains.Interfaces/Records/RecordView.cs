@@ -1,0 +1,97 @@
+using System.Text;
+
+namespace OrleansStreams.Records;
+
+/// <summary>One record, in place.</summary>
+public readonly ref struct RecordView
+{
+    // Positions instead of ready-made spans keep the view small: it is copied once per record.
+    private readonly ReadOnlyMemory<byte> _memory;
+    private readonly ReadOnlySpan<byte> _records;
+    private readonly int _keyAt;
+    private readonly int _keyLength;
+    private readonly int _valueAt;
+    private readonly int _valueLength;
+    private readonly int _headersAt;
+    private readonly int _headerCount;
+
+    internal RecordView(
+        ReadOnlyMemory<byte> memory,
+        ReadOnlySpan<byte> records,
+        long offset,
+        long timestamp,
+        int keyAt,
+        int keyLength,
+        int valueAt,
+        int valueLength,
+        int headersAt,
+        int headerCount)
+    {
+        _memory = memory;
+        _records = records;
+        Offset = offset;
+        Timestamp = timestamp;
+        _keyAt = keyAt;
+        _keyLength = keyLength;
+        _valueAt = valueAt;
+        _valueLength = valueLength;
+        _headersAt = headersAt;
+        _headerCount = headerCount;
+    }
+
+    /// <summary>Its offset.</summary>
+    public long Offset { get; }
+
+    /// <summary>Its timestamp (ms since the Unix epoch): its own, or the batch's for LogAppendTime.</summary>
+    public long Timestamp { get; }
+
+    /// <summary>The key's bytes; empty when null.</summary>
+    public ReadOnlySpan<byte> Key => _records.Slice(_keyAt, Math.Max(_keyLength, 0));
+
+    /// <summary>Whether the key is null.</summary>
+    public bool KeyIsNull => _keyLength < 0;
+
+    /// <summary>The value's bytes; empty when null.</summary>
+    public ReadOnlySpan<byte> Value => _records.Slice(_valueAt, Math.Max(_valueLength, 0));
+
+    /// <summary>Whether the value is null.</summary>
+    public bool ValueIsNull => _valueLength < 0;
+
+    /// <summary>The value without a copy, for as long as the batch's memory lives.</summary>
+    public ReadOnlyMemory<byte> ValueMemory => _memory.Slice(_valueAt, Math.Max(_valueLength, 0));
+
+    /// <summary>The key without a copy, for as long as the batch's memory lives.</summary>
+    public ReadOnlyMemory<byte> KeyMemory => _memory.Slice(_keyAt, Math.Max(_keyLength, 0));
+
+    /// <summary>The number of headers.</summary>
+    public int HeaderCount => _headerCount;
+
+    /// <summary>
+    /// Decodes the headers into an array (allocates; empty array when there are none). Values are not copied: they live as long as the
+    /// batch's memory.
+    /// </summary>
+    public RecordHeader[] GetHeaders()
+    {
+        if (_headerCount == 0)
+        {
+            return [];
+        }
+
+        // The reader has walked these bytes already, so that every length is known to fit.
+        var headers = new RecordHeader[_headerCount];
+        var at = _headersAt;
+        for (var i = 0; i < headers.Length; i++)
+        {
+            RecordBatchReader.TryReadLength(_records, ref at, out var keyLength);
+            var key = Encoding.UTF8.GetString(_records.Slice(at, keyLength));
+            at += keyLength;
+            RecordBatchReader.TryReadLength(_records, ref at, out var valueLength);
+
+            // A bare null would turn into an empty memory (through the conversion from arrays).
+            headers[i] = new RecordHeader(key, valueLength < 0 ? default(ReadOnlyMemory<byte>?) : _memory.Slice(at, valueLength));
+            at += Math.Max(valueLength, 0);
+        }
+
+        return headers;
+    }
+}

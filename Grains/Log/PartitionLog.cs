@@ -1,0 +1,360 @@
+using OrleansStreams.Records;
+using OrleansStreams.Storage;
+
+namespace OrleansStreams.Log;
+
+/// <summary>
+/// One partition's log: assigns offsets, keeps idempotent producers, serves readers. Turn-based like the grain that owns it: calls and
+/// their continuations run one at a time.
+/// <code>
+///  open --append fails--> failed      every later call, and every waiter, gets a retriable error; open the log anew
+///    \----CloseAsync----> closed      likewise
+/// </code>
+/// A failed append leaves memory uncertain (offsets and sequences were given out), so nothing is repaired in place: storage knows.
+/// </summary>
+internal sealed partial class PartitionLog : IAsyncDisposable
+{
+    private readonly ILog _log;
+    private readonly StreamsOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ProducerStates _producers;
+    private readonly List<LogWaiter> _waiters = [];
+    private StreamsException? _failure;
+    private bool _isClosed;
+    private bool _isCheckpointing;
+    private int _appendsInFlight;
+    private long _pendingBytes;
+    private long _committedBytes;
+    private long _bytesSinceCheckpoint;
+
+    private PartitionLog(ILog log, TopicConfig config, StreamsOptions options, TimeProvider time)
+    {
+        _log = log;
+        _options = options;
+        _time = time;
+        Config = config;
+        _producers = new ProducerStates(options.PartitionProducersMax);
+    }
+
+    /// <summary>The topic's configuration; may be replaced at any time (the segment size holds from the next opening on).</summary>
+    public TopicConfig Config { get; set; }
+
+    /// <summary>Called once, when an append failed and this instance can go no further.</summary>
+    public Action<StreamsException>? Failed { get; set; }
+
+    public bool IsUsable => _failure is null && !_isClosed;
+
+    public long PendingBytes => _pendingBytes;
+
+    public int ProducerCount => _producers.Count;
+
+    public PartitionOffsets Offsets => new(_log.StartOffset, _log.DurableEndOffset, _log.NextOffset, _log.SizeBytes, _log.LeaderEpoch);
+
+    /// <summary>Opens the log, which fences every earlier opener, and recovers the producers: the checkpoint and the headers of the batches after it.</summary>
+    public static async ValueTask<PartitionLog> OpenAsync(
+        ILogStorage storage, LogId id, TopicConfig config, StreamsOptions options, TimeProvider time, CancellationToken cancellationToken = default)
+    {
+        var logOptions = new LogOptions
+        {
+            SegmentBytes = config.SegmentBytes,
+            IndexIntervalBytes = options.IndexIntervalBytes,
+            Flush = options.Flush,
+            FlushInterval = options.FlushInterval,
+        };
+        var log = await storage.OpenAsync(id, logOptions, cancellationToken);
+        try
+        {
+            var partition = new PartitionLog(log, config, options, time);
+            await partition.RecoverProducersAsync(cancellationToken);
+            return partition;
+        }
+        catch
+        {
+            await log.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Appends the batches of a request; answers when they are durable. Offsets and sequences are settled before the first await, so
+    /// requests stand in the log in the order of the calls.
+    /// </summary>
+    public async Task<ProduceResult> AppendAsync(ReadOnlyMemory<byte> request)
+    {
+        ThrowIfUnusable();
+        var plan = AppendPlan.Make(request, Config.MaxMessageBytes, _options.RequestBatchesMax, _producers);
+        if (plan.FreshCount == 0)
+        {
+            return await AnswerDuplicateAsync(plan);
+        }
+
+        if (_pendingBytes > 0 && _pendingBytes + plan.FreshBytes > _options.PendingBytesMax)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.PartitionBusy,
+                $"The partition {_log.Id} has {_pendingBytes} unacknowledged bytes and takes {_options.PendingBytesMax}: wait for acknowledgements and send again.",
+                WriteOutcome.NotWritten);
+        }
+
+        var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        long? appendTime = Config.MessageTimestampType == TimestampType.LogAppendTime ? now : null;
+        var baseOffset = _log.NextOffset;
+        _pendingBytes += plan.FreshBytes;
+        _appendsInFlight++;
+        try
+        {
+            var append = _log.AppendAsync(baseOffset, plan.FreshMemory(), appendTime);
+            Remember(plan, baseOffset, appendTime ?? -1, now);
+            await append;
+        }
+        catch (Exception exception)
+        {
+            _appendsInFlight--;
+            throw Fail(exception);
+        }
+
+        _appendsInFlight--;
+        _pendingBytes -= plan.FreshBytes;
+        Committed(plan.FreshBytes);
+        ref readonly var first = ref plan.Batches[0];
+        return first.Verdict == SequenceVerdict.Next
+            ? new ProduceResult(baseOffset, appendTime ?? -1, _log.StartOffset, false)
+            : new ProduceResult(OriginalOffset(first), first.Original.LogAppendTime, _log.StartOffset, false);
+    }
+
+    /// <summary>Raises the log start offset; -1 means the high watermark.</summary>
+    public async Task<long> DeleteRecordsAsync(long beforeOffset)
+    {
+        ThrowIfUnusable();
+        var end = _log.DurableEndOffset;
+        if (beforeOffset < -1 || beforeOffset > end)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.OffsetOutOfRange,
+                $"Records below offset {beforeOffset} cannot be deleted: {_log.Id} reaches from {_log.StartOffset} to {end}. Give an offset within it, or -1 for all.",
+                WriteOutcome.NotWritten);
+        }
+
+        var newStart = beforeOffset < 0 ? end : beforeOffset;
+        if (newStart > _log.StartOffset)
+        {
+            await TranslateAsync(_log.TruncatePrefixAsync(newStart));
+        }
+
+        return _log.StartOffset;
+    }
+
+    /// <summary>Removes what the topic's retention no longer keeps, forgets silent producers. Called by a timer.</summary>
+    public async Task MaintainAsync()
+    {
+        if (!IsUsable)
+        {
+            return;
+        }
+
+        var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        _producers.Expire(now - (long)_options.ProducerExpiry.TotalMilliseconds);
+        var newStart = Retention.NewStartOffset(_log.Segments, _log.StartOffset, _log.DurableEndOffset, Config, now);
+        if (newStart > _log.StartOffset)
+        {
+            await TranslateAsync(_log.TruncatePrefixAsync(newStart));
+        }
+    }
+
+    /// <summary>Lets readers go, waits for appends under way, writes the checkpoint and closes the log.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_isClosed)
+        {
+            return;
+        }
+
+        _isClosed = true;
+        FailWaiters(NotLeader(), keepAppends: _failure is null);
+        while (_appendsInFlight > 0 && _failure is null)
+        {
+            // The next commit is counted in a turn of its own, whenever storage made it durable.
+            var waiter = new LogWaiter { TargetBytes = _committedBytes + 1 };
+            _waiters.Add(waiter);
+            try
+            {
+                await waiter.Task;
+            }
+            catch (StreamsException)
+            {
+                // An append failed; its caller was told.
+            }
+        }
+
+        try
+        {
+            if (_failure is null && _bytesSinceCheckpoint > 0)
+            {
+                await _log.WriteCheckpointAsync(_producers.Serialize(_log.DurableEndOffset), _log.DurableEndOffset);
+            }
+        }
+        catch (StreamsException)
+        {
+            // The checkpoint only shortens the next opening.
+        }
+        finally
+        {
+            await _log.DisposeAsync();
+        }
+    }
+
+    private static long OriginalOffset(in PlannedBatch batch) => batch.Verdict == SequenceVerdict.Duplicate ? batch.Original.BaseOffset : -1;
+
+    private async Task<ProduceResult> AnswerDuplicateAsync(AppendPlan plan)
+    {
+        // The original may still be on its way to the disk, and must not be acknowledged before it is there.
+        foreach (var batch in plan.Batches)
+        {
+            if (batch.Verdict == SequenceVerdict.Duplicate)
+            {
+                await WaitUntilDurableAsync(batch.Original.NextOffset);
+            }
+            else
+            {
+                // Older than the remembered ones: all that was accepted up to now covers it.
+                await WaitUntilDurableAsync(_log.NextOffset);
+            }
+        }
+
+        var first = plan.Batches[0];
+        return new ProduceResult(OriginalOffset(first), first.Verdict == SequenceVerdict.Duplicate ? first.Original.LogAppendTime : -1, _log.StartOffset, true);
+    }
+
+    private async ValueTask WaitUntilDurableAsync(long endOffset)
+    {
+        while (_log.DurableEndOffset < endOffset)
+        {
+            ThrowIfFailed();
+            var waiter = new LogWaiter { TargetOffset = endOffset };
+            _waiters.Add(waiter);
+            await waiter.Task;
+        }
+    }
+
+    private void Remember(in AppendPlan plan, long baseOffset, long appendTime, long now)
+    {
+        var offset = baseOffset;
+        foreach (ref readonly var batch in plan.Batches.AsSpan())
+        {
+            if (batch.Verdict != SequenceVerdict.Next)
+            {
+                continue;
+            }
+
+            if (batch.Header.HasProducer)
+            {
+                _producers.Add(batch.Header, offset, appendTime, now);
+            }
+
+            offset += batch.Header.LastOffsetDelta + 1L;
+        }
+    }
+
+    private void Committed(long bytes)
+    {
+        _committedBytes += bytes;
+        _bytesSinceCheckpoint += bytes;
+        ReleaseWaiters();
+        if (_bytesSinceCheckpoint >= _options.CheckpointIntervalBytes && !_isCheckpointing && IsUsable)
+        {
+            _ = CheckpointAsync();
+        }
+    }
+
+    private async Task CheckpointAsync()
+    {
+        _isCheckpointing = true;
+        try
+        {
+            var end = _log.DurableEndOffset;
+            _bytesSinceCheckpoint = 0;
+            await _log.WriteCheckpointAsync(_producers.Serialize(end), end);
+        }
+        catch (Exception exception) when (exception is StreamsException or ObjectDisposedException)
+        {
+            // A checkpoint only shortens the next opening; the next one is tried after as many bytes again.
+        }
+        finally
+        {
+            _isCheckpointing = false;
+        }
+    }
+
+    private async Task RecoverProducersAsync(CancellationToken cancellationToken)
+    {
+        var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
+        var offset = _log.StartOffset;
+        if (_log.Checkpoint is { } checkpoint && checkpoint.Offset <= _log.DurableEndOffset && _producers.TryRestore(checkpoint.Blob.Span))
+        {
+            offset = Math.Max(offset, checkpoint.Offset);
+        }
+
+        while (offset < _log.DurableEndOffset)
+        {
+            var read = await _log.ReadAsync(offset, 1024 * 1024, cancellationToken);
+            for (var batches = read.Batches; !batches.IsEmpty;)
+            {
+                if (RecordBatch.TryReadHeader(batches.Span, out var header) == StreamsErrorCode.CorruptBatch)
+                {
+                    throw new StreamsException(StreamsErrorCode.CorruptLog, $"The log {_log.Id} holds a damaged batch at or after offset {offset}: restore it from a copy, or delete the records up to there.");
+                }
+
+                if (header.HasProducer && header.BaseSequence >= 0 && header.BaseOffset >= offset)
+                {
+                    var appendTime = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : -1;
+                    _producers.Add(header, header.BaseOffset, appendTime, now);
+                }
+
+                _bytesSinceCheckpoint += header.TotalBytes;
+                batches = batches[header.TotalBytes..];
+            }
+
+            offset = read.NextOffset;
+        }
+    }
+
+    private StreamsException Fail(Exception exception)
+    {
+        var error = AsRetriable(exception);
+        if (_failure is null)
+        {
+            _failure = error;
+            FailWaiters(NotLeader(), keepAppends: false);
+            Failed?.Invoke(error);
+        }
+
+        return error;
+    }
+
+    private StreamsException AsRetriable(Exception exception) => exception switch
+    {
+        StreamsException { IsRetriable: true } known => known,
+        StreamsException { Code: StreamsErrorCode.Closed } => NotLeader(),
+        ObjectDisposedException => NotLeader(),
+        _ => new StreamsException(StreamsErrorCode.StorageError, $"Writing to the log {_log.Id} failed ({exception.Message}): send again; an idempotent producer finds out whether it was written.", WriteOutcome.Unknown, exception),
+    };
+
+    private StreamsException NotLeader() =>
+        new(StreamsErrorCode.NotLeader, $"The partition {_log.Id} is being opened anew: send again.", WriteOutcome.NotWritten);
+
+    private void ThrowIfUnusable()
+    {
+        if (!IsUsable)
+        {
+            throw NotLeader();
+        }
+    }
+
+    private void ThrowIfFailed()
+    {
+        if (_failure is not null)
+        {
+            throw new StreamsException(StreamsErrorCode.NotLeader, $"The partition {_log.Id} is being opened anew: send again.", WriteOutcome.Unknown);
+        }
+    }
+}

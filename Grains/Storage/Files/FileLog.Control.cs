@@ -1,0 +1,191 @@
+namespace OrleansStreams.Storage.Files;
+
+/// <summary>What else the writer step does: truncation, checkpoints, failing and closing.</summary>
+internal sealed partial class FileLog
+{
+    private void Run(ControlWork control)
+    {
+        try
+        {
+            lock (_gate)
+            {
+                // A log that closes still does what was asked before.
+                if (_state is State.Fenced or State.Failed)
+                {
+                    CheckUsable();
+                }
+            }
+
+            control.Action();
+            control.Done.TrySetResult();
+        }
+        catch (StreamsException exception)
+        {
+            control.Done.TrySetException(exception);
+        }
+        catch (DiskFullException exception)
+        {
+            control.Done.TrySetException(LogRules.DiskFull(Id, exception));
+        }
+        catch (Exception exception)
+        {
+            control.Done.TrySetException(LogRules.Failed(Id, WriteOutcome.Unknown, exception));
+            if (_isUnflushed)
+            {
+                // A flush may have failed: then nothing is known of the tail any more.
+                Fail(exception);
+            }
+        }
+    }
+
+    private void WriteCheckpoint(LogCheckpoint checkpoint)
+    {
+        // A checkpoint must never speak of records that a crash takes away.
+        FlushWritten();
+        StateFile.Write(_shared.Files, Path.Join(_folder, LogPaths.CheckpointFile), checkpoint.Offset, checkpoint.Blob.Span);
+        Volatile.Write(ref _checkpoint, checkpoint);
+    }
+
+    private void TruncatePrefix(long newStartOffset)
+    {
+        if (newStartOffset <= _startOffset)
+        {
+            return;
+        }
+
+        FlushWritten();
+        StateFile.Write(_shared.Files, Path.Join(_folder, LogPaths.StartFile), newStartOffset, default);
+        lock (_gate)
+        {
+            Volatile.Write(ref _startOffset, newStartOffset);
+        }
+
+        if (Active.Bytes > 0 && Active.EndOffset <= newStartOffset)
+        {
+            try
+            {
+                Roll();
+            }
+            catch (DiskFullException exception)
+            {
+                // The start is raised; the room comes back with the next truncation.
+                _shared.Logger.SegmentNotDeleted(Id, Active.BaseOffset, exception);
+            }
+        }
+
+        var removed = new List<LogSegment>();
+        lock (_gate)
+        {
+            while (_segments.Count > 1 && _segments[0].EndOffset <= newStartOffset)
+            {
+                removed.Add(_segments[0]);
+                _segments.RemoveAt(0);
+            }
+        }
+
+        Delete(removed);
+    }
+
+    private void Delete(List<LogSegment> removed)
+    {
+        foreach (var segment in removed)
+        {
+            try
+            {
+                segment.Dispose();
+                segment.Delete();
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                _shared.Logger.SegmentNotDeleted(Id, segment.BaseOffset, exception);
+            }
+        }
+    }
+
+    /// <summary>Something was written or flushed and nobody knows what of it is on disk: all that wait hear so, and the log must be opened again.</summary>
+    private void Fail(Exception exception)
+    {
+        _shared.Logger.LogFailed(Id, exception);
+        var error = LogRules.Failed(Id, WriteOutcome.Unknown, exception);
+        lock (_gate)
+        {
+            if (_state == State.Open)
+            {
+                _state = State.Failed;
+            }
+
+            _isFailed = true;
+            foreach (var append in _group)
+            {
+                append.Done.TrySetException(error);
+            }
+
+            FailQueued(error);
+        }
+
+        ForgetGroup();
+    }
+
+    /// <summary>Under the lock: nothing of what is queued is written.</summary>
+    private void FailQueued(StreamsException error)
+    {
+        while (_pending.TryDequeue(out var append))
+        {
+            append.Done.TrySetException(error);
+        }
+
+        while (_controls.TryDequeue(out var control))
+        {
+            control.Done.TrySetException(error);
+        }
+
+        Volatile.Write(ref _nextOffset, _durableEndOffset);
+    }
+
+    private void CloseFiles()
+    {
+        Exception? failure = null;
+        if (!_isFailed)
+        {
+            try
+            {
+                FlushWritten();
+                CompleteIndex(flush: false);
+            }
+            catch (Exception exception)
+            {
+                // In mode Always all that was acknowledged is on disk already; in the other modes the caller must hear of it.
+                failure = exception;
+            }
+        }
+
+        TaskCompletionSource closing;
+        lock (_gate)
+        {
+            _isWorking = false;
+            _isClosed = true;
+            _flushTimer?.Dispose();
+            foreach (var segment in _segments)
+            {
+                segment.Dispose();
+            }
+
+            foreach (var chunk in _chunks)
+            {
+                chunk.Release();
+            }
+
+            _chunks.Clear();
+            closing = _closing!;
+        }
+
+        if (failure is null)
+        {
+            closing.SetResult();
+        }
+        else
+        {
+            closing.SetException(LogRules.Failed(Id, WriteOutcome.Unknown, failure));
+        }
+    }
+}

@@ -1,0 +1,248 @@
+using System.Globalization;
+using OrleansStreams.Records;
+
+namespace OrleansStreams.Storage.Files;
+
+/// <summary>Readers: memory first, then the segments.</summary>
+internal sealed partial class FileLog
+{
+    // A reader that asks for more gets it in pieces of this size.
+    private const int ReadBytesMax = 8 * 1024 * 1024;
+
+    // As the index interval: a walk from an index entry to a batch is one read.
+    private const int WalkBytes = 16 * 1024;
+
+    private readonly ReadHint?[] _hints = new ReadHint?[16];
+
+    public ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            lock (_gate)
+            {
+                CheckReadable();
+                LogRules.CheckRead(Id, offset, _startOffset, _durableEndOffset);
+                if (offset == _durableEndOffset)
+                {
+                    return ValueTask.FromResult(new LogRead(default, offset));
+                }
+
+                if (_chunks.Count > 0 && _chunks[0].BaseOffset <= offset)
+                {
+                    return ValueTask.FromResult(ChunkOf(offset).Read(offset, maxBytes, _durableEndOffset));
+                }
+            }
+        }
+        catch (StreamsException exception)
+        {
+            return ValueTask.FromException<LogRead>(exception);
+        }
+
+        return new ValueTask<LogRead>(_shared.Readers.RunAsync(() => FromSegments((view, start, end, useHints) =>
+        {
+            LogRules.CheckRead(Id, offset, start, end);
+            var segment = view[SegmentOf(view, offset)];
+            return ReadSegment(segment, offset, maxBytes, Math.Min(end, segment.EndOffset), useHints);
+        })));
+    }
+
+    public ValueTask<long?> FindBatchByTimestampAsync(long timestamp, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        try
+        {
+            lock (_gate)
+            {
+                CheckReadable();
+            }
+        }
+        catch (StreamsException exception)
+        {
+            return ValueTask.FromException<long?>(exception);
+        }
+
+        return new ValueTask<long?>(_shared.Readers.RunAsync(() => FromSegments<long?>((view, start, end, _) =>
+        {
+            foreach (var segment in view)
+            {
+                if (segment.EndOffset > start && segment.MaxTimestamp >= timestamp && FindTimestamp(segment, timestamp, start) is { } found)
+                {
+                    return found;
+                }
+            }
+
+            return null;
+        })));
+    }
+
+    private LogChunk ChunkOf(long offset)
+    {
+        var low = 0;
+        var high = _chunks.Count - 1;
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (_chunks[middle].BaseOffset <= offset)
+            {
+                low = middle;
+            }
+            else
+            {
+                high = middle - 1;
+            }
+        }
+
+        return _chunks[low];
+    }
+
+    /// <summary>Reads from what the segments are now; again when one of them was removed or the log closed meanwhile, which the checks then tell.</summary>
+    private T FromSegments<T>(Func<List<SegmentView>, long, long, bool, T> read)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            List<SegmentView> view;
+            long start;
+            long end;
+            lock (_gate)
+            {
+                CheckReadable();
+                view = _segments.ConvertAll(segment => new SegmentView(segment, segment.EndOffset, segment.Bytes, segment.MaxTimestamp));
+                start = _startOffset;
+                end = _durableEndOffset;
+            }
+
+            try
+            {
+                return read(view, start, end, attempt == 0);
+            }
+            catch (ObjectDisposedException) when (attempt < 100)
+            {
+                // Each time the view was newer, so this ends.
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ObjectDisposedException)
+            {
+                throw LogRules.Failed(Id, WriteOutcome.NotAWrite, exception);
+            }
+        }
+    }
+
+    private LogRead ReadSegment(SegmentView view, long offset, int maxBytes, long limitOffset, bool useHints)
+    {
+        var hint = useHints ? Volatile.Read(ref _hints[HintSlot(offset)]) : null;
+        var position = hint is not null && hint.Offset == offset && hint.Segment == view.Segment ? hint.Position : PositionOf(view, offset);
+        var data = view.Segment.Data;
+        var buffer = GC.AllocateUninitializedArray<byte>(
+            (int)Math.Min(view.Bytes - position, Math.Clamp(maxBytes, RecordBatchHeader.Size, ReadBytesMax)));
+        var count = data.Read(position, buffer);
+        var first = CheckFirst(view, buffer.AsSpan(0, count), position, offset);
+        if (first.TotalBytes > buffer.Length)
+        {
+            buffer = GC.AllocateUninitializedArray<byte>(first.TotalBytes);
+            count = data.Read(position, buffer);
+        }
+
+        var read = 0;
+        var nextOffset = first.BaseOffset;
+        while (nextOffset < limitOffset && count - read >= RecordBatchHeader.Size)
+        {
+            var header = RecordBatchHeader.Read(buffer.AsSpan(read));
+            if (header.BaseOffset != nextOffset || !StoredBatch.IsHeader(header) || header.TotalBytes > count - read ||
+                !StoredBatch.HasRightCrc(buffer.AsSpan(read, header.TotalBytes), header))
+            {
+                break;
+            }
+
+            read += header.TotalBytes;
+            nextOffset = header.NextOffset;
+        }
+
+        if (read == 0)
+        {
+            // A damaged batch behind good ones is met by the next read.
+            throw Damaged(view, position, offset, "fails its checksum");
+        }
+
+        Volatile.Write(ref _hints[HintSlot(nextOffset)], new ReadHint(nextOffset, view.Segment, position + read));
+        return new LogRead(buffer.AsMemory(0, read), nextOffset);
+    }
+
+    /// <summary>Where the batch that holds an offset begins.</summary>
+    private long PositionOf(SegmentView view, long offset)
+    {
+        using var cursor = new BatchCursor(view.Segment.Data, view.Segment.Index.FindOffset(offset).Position, view.Bytes, WalkBytes);
+        while (cursor.TryReadHeader(out var header) && header.BaseOffset <= offset)
+        {
+            if (header.NextOffset > offset)
+            {
+                return cursor.Position;
+            }
+
+            cursor.MoveBy(header.TotalBytes);
+        }
+
+        throw Damaged(view, cursor.Position, offset, "is not where it must be");
+    }
+
+    private long? FindTimestamp(SegmentView view, long timestamp, long startOffset)
+    {
+        var index = view.Segment.Index;
+        var from = Math.Max(index.FindTimestamp(timestamp).Position, startOffset <= view.Segment.BaseOffset ? 0 : index.FindOffset(startOffset).Position);
+        using var cursor = new BatchCursor(view.Segment.Data, from, view.Bytes, WalkBytes);
+        while (cursor.Position < view.Bytes)
+        {
+            if (!cursor.TryReadHeader(out var header))
+            {
+                throw Damaged(view, cursor.Position, view.Segment.BaseOffset, "or one behind it has no header");
+            }
+
+            if (header.NextOffset > startOffset && header.MaxTimestamp >= timestamp)
+            {
+                return header.BaseOffset;
+            }
+
+            cursor.MoveBy(header.TotalBytes);
+        }
+
+        return null;
+    }
+
+    private RecordBatchHeader CheckFirst(SegmentView view, ReadOnlySpan<byte> bytes, long position, long offset)
+    {
+        var header = bytes.Length < RecordBatchHeader.Size ? default : RecordBatchHeader.Read(bytes);
+        return header.BaseOffset <= offset && header.NextOffset > offset && StoredBatch.IsHeader(header) && header.TotalBytes <= view.Bytes - position
+            ? header
+            : throw Damaged(view, position, offset, "has a bad header");
+    }
+
+    private StreamsException Damaged(SegmentView view, long position, long offset, string what) => LogRules.Corrupt(Id, string.Create(
+        CultureInfo.InvariantCulture, $"the batch of offset {offset}, at position {position} of '{view.Segment.DataPath}', {what}"));
+
+    private static int SegmentOf(List<SegmentView> view, long offset)
+    {
+        var low = 0;
+        var high = view.Count - 1;
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (view[middle].Segment.BaseOffset <= offset)
+            {
+                low = middle;
+            }
+            else
+            {
+                high = middle - 1;
+            }
+        }
+
+        return low;
+    }
+
+    // Consecutive reads begin at offsets that are multiples of the batch size, so the low bits alone would meet in few slots.
+    private static int HintSlot(long offset) => (int)(((ulong)offset * 0x9E3779B97F4A7C15UL) >> 60);
+
+    private readonly record struct SegmentView(LogSegment Segment, long EndOffset, long Bytes, long MaxTimestamp);
+
+    /// <summary>Where a reader that reads on will begin: spares it the look-up.</summary>
+    private sealed record ReadHint(long Offset, LogSegment Segment, long Position);
+}

@@ -1,0 +1,48 @@
+namespace OrleansStreams.Silo.Hosting;
+
+/// <summary>What a silo says about its own command line.</summary>
+internal static class SiloCommandLine
+{
+    private const string Help =
+        """
+        Starts a silo: dotnet run --project Silo -- [options]
+          --urls URL            where the HTTP API listens (default http://127.0.0.1:8080)
+          --data DIR            the data folder (default: a folder in the user's local application data)
+          --flush MODE          always (default), interval or os: when acknowledged records have reached the disk
+          --sample BOOL         whether the sample application flight-delays runs (default true)
+          --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT, --ConnectionStrings:Streams TEXT
+                                for ActorRuntime=orleans
+        Every option can be given as an environment variable too: STREAMS_DATA, STREAMS_URLS, STREAMS_FLUSH, ...
+        Settings of ASP.NET Core (--Logging:LogLevel:Default Debug, --environment NAME) work as everywhere.
+        """;
+
+    private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
+    {
+        "urls", "data", "flush", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
+    };
+
+    /// <summary>Null when the command line can be used; else what to print, and the exit code (0 for help, 2 for a mistake).</summary>
+    public static (string Text, int ExitCode)? Usage(string[] args)
+    {
+        for (var i = 0; i < args.Length; i++)
+        {
+            if (args[i] is "--help" or "-h" or "-?")
+            {
+                return (Help, 0);
+            }
+
+            var option = args[i].StartsWith("--", StringComparison.Ordinal) ? args[i][2..].Split('=')[0] : null;
+            if (option is null || (!Known.Contains(option) && !option.Contains(':', StringComparison.Ordinal)))
+            {
+                return ($"silo: unknown option '{args[i]}'; --help lists the options", 2);
+            }
+
+            if (!args[i].Contains('=', StringComparison.Ordinal) && ++i >= args.Length)
+            {
+                return ($"silo: --{option} needs a value", 2);
+            }
+        }
+
+        return null;
+    }
+}

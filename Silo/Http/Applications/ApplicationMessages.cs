@@ -1,0 +1,70 @@
+using System.Text.Json.Serialization;
+using OrleansStreams.Processing;
+using OrleansStreams.Silo.Http.Requests;
+
+namespace OrleansStreams.Silo.Http.Applications;
+
+/// <summary>The applications that this server knows.</summary>
+internal sealed record ApplicationListBody(IReadOnlyList<ApplicationSummary> Apps);
+
+/// <summary>An application in the list.</summary>
+internal sealed record ApplicationSummary(string Name, string State, int Tasks);
+
+/// <summary>Parameters to start an application with.</summary>
+internal sealed record StartApplicationBody(Dictionary<string, string>? Parameters = null);
+
+/// <summary>
+/// An application: sums over its tasks, and the tasks. The watermark is the smallest of the tasks' as ISO 8601, null before the first event,
+/// "end" after the end of the input; the lag is null while a task's is not known.
+/// </summary>
+internal sealed record ApplicationBody(
+    string Name, string State, IReadOnlyDictionary<string, string> Parameters, string? Watermark, long? Lag, double RecordsPerSecond,
+    long RecordsIn, long RecordsOut, long LateRecords, IReadOnlyList<TaskBody> Tasks)
+{
+    public static ApplicationBody Of(StreamApplicationStatus status) => new(
+        status.Name,
+        status.State.ToString(),
+        new SortedDictionary<string, string>(status.Parameters, StringComparer.Ordinal),
+        status.Tasks.IsEmpty ? null : QueryText.Watermark(status.Tasks.Min(task => task.EventTimeWatermark)),
+        status.Tasks.Any(task => task.Lag < 0) ? null : status.Tasks.Sum(task => task.Lag),
+        status.Tasks.Sum(task => task.RecordsPerSecond),
+        status.Tasks.Sum(task => task.RecordsIn),
+        status.Tasks.Sum(task => task.RecordsOut),
+        status.Tasks.Sum(task => task.LateRecords),
+        [.. status.Tasks.Select(TaskBody.Of)]);
+}
+
+/// <summary>A task of an application; source is there for tasks that read a file.</summary>
+internal sealed record TaskBody(
+    string TaskId, string State, string? Watermark, long? Lag, double RecordsPerSecond, long RecordsIn, long RecordsOut, long LateRecords, long Commits,
+    long StateEntries, FileSourceBody? Source, string? Error)
+{
+    public static TaskBody Of(StreamTaskStatus task) => new(
+        task.TaskId,
+        task.State.ToString(),
+        QueryText.Watermark(task.EventTimeWatermark),
+        task.Lag < 0 ? null : task.Lag,
+        task.RecordsPerSecond,
+        task.RecordsIn,
+        task.RecordsOut,
+        task.LateRecords,
+        task.Commits,
+        task.StateEntries,
+        task.SourceRow < 0 ? null : new FileSourceBody(task.SourceRow, task.SourceBytes, task.SourceBytesTotal),
+        task.Error);
+}
+
+/// <summary>How far a file source is.</summary>
+internal sealed record FileSourceBody(long Row, long Bytes, long BytesTotal);
+
+/// <summary>A store's entries for a key, as of one commit.</summary>
+internal sealed record StoreBody(
+    string App, string Store, string Key, string? Watermark, long Commit, IReadOnlyList<StoreEntryBody> Entries);
+
+/// <summary>An entry: the window's bounds (null for a plain store), and the value as JSON where it is JSON, else base64.</summary>
+internal sealed record StoreEntryBody(
+    [property: JsonPropertyName("window_start")] string? WindowStart,
+    [property: JsonPropertyName("window_end")] string? WindowEnd,
+    object? Value,
+    [property: JsonPropertyName("is_final")] bool IsFinal,
+    [property: JsonPropertyName("value_encoding"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? ValueEncoding = null);

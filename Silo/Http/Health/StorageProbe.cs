@@ -1,0 +1,91 @@
+using OrleansStreams.Storage;
+
+namespace OrleansStreams.Silo.Http.Health;
+
+/// <summary>
+/// Writes a checkpoint of a few bytes to a log of its own, which goes through the same path as every durable write and leaves nothing behind but
+/// the last one. Answers are kept for a second, so that eager probing costs no disk.
+/// </summary>
+internal sealed class StorageProbe(IServiceProvider services, TimeProvider time) : IReadinessProbe, IAsyncDisposable
+{
+    private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(1);
+    private static readonly LogId Log = new($"health/{SafeName(Environment.MachineName)}");
+
+    private readonly ILogStorage? storage = services.GetService<ILogStorage>();
+    private readonly SemaphoreSlim turn = new(1, 1);
+    private ILog? log;
+    private long askedAt;
+    private bool asked;
+    private string? answer;
+
+    public string Name => "storage";
+
+    public async ValueTask<string?> CheckAsync(CancellationToken cancellationToken)
+    {
+        await turn.WaitAsync(cancellationToken);
+        try
+        {
+            if (!asked || time.GetElapsedTime(askedAt) > KeptFor)
+            {
+                answer = await ProbeAsync();
+                asked = true;
+                askedAt = time.GetTimestamp();
+            }
+
+            return answer;
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await CloseAsync();
+        turn.Dispose();
+    }
+
+    private async Task<string?> ProbeAsync()
+    {
+        if (storage is null)
+        {
+            return null;
+        }
+
+        // A second try, because another silo with this name may have fenced the log that is open here.
+        for (var attempt = 0; ; attempt++)
+        {
+            try
+            {
+                log ??= await storage.OpenAsync(Log, new LogOptions());
+                await log.WriteCheckpointAsync("ready"u8.ToArray(), log.DurableEndOffset);
+                return null;
+            }
+            catch (Exception exception)
+            {
+                await CloseAsync();
+                if (attempt > 0)
+                {
+                    return $"The storage cannot be written: {exception.Message}";
+                }
+            }
+        }
+    }
+
+    private async ValueTask CloseAsync()
+    {
+        var closing = log;
+        log = null;
+        try
+        {
+            await (closing?.DisposeAsync() ?? ValueTask.CompletedTask);
+        }
+        catch (StreamsException)
+        {
+            // A log that failed may fail to close as well; what matters was said already.
+        }
+    }
+
+    private static string SafeName(string name) => string.Concat(name.Select(letter => char.IsAsciiLetterOrDigit(letter) ? letter : '-').Prepend('m').Take(200));
+}

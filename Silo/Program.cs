@@ -1,0 +1,44 @@
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+using OrleansStreams.Errors;
+using OrleansStreams.Silo.Hosting;
+using OrleansStreams.Silo.Http;
+using OrleansStreams.Silo.Samples;
+
+if (SiloCommandLine.Usage(args) is { } usage)
+{
+    (usage.ExitCode == 0 ? Console.Out : Console.Error).WriteLine(usage.Text);
+    return usage.ExitCode;
+}
+
+try
+{
+    var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+
+    // appsettings.json < the environment < STREAMS_ variables < the command line.
+    builder.Configuration.AddEnvironmentVariables("STREAMS_").AddCommandLine(args);
+    var settings = SiloSettings.From(builder.Configuration);
+    builder.AddStreamsSilo(settings);
+    builder.Services.AddStreamsApi();
+    if (settings.Sample)
+    {
+        builder.Services.AddHostedService<SampleStarter>();
+    }
+
+    var app = builder.Build();
+    app.OpenStorage();
+    app.MapStreamsApi();
+    app.Lifetime.ApplicationStarted.Register(() => SiloLog.Started(app.Logger, ActorRuntimeHosting.Name, settings.DataPath, string.Join(' ', app.Urls)));
+    await app.RunAsync();
+    return 0;
+}
+catch (StreamsException error)
+{
+    Console.Error.WriteLine($"silo: {error.Message}");
+    return 1;
+}
+catch (IOException error) when (error.InnerException is AddressInUseException or SocketException)
+{
+    Console.Error.WriteLine($"silo: {error.Message} Stop the other program or choose another address with --urls http://127.0.0.1:PORT");
+    return 1;
+}

@@ -1,0 +1,74 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using OrleansStreams.Errors;
+using OrleansStreams.Log;
+using OrleansStreams.Processing;
+
+namespace OrleansStreams.Silo.Samples;
+
+/// <summary>One run of the sample application.</summary>
+public sealed record FlightDelaysSettings
+{
+    /// <summary>The input file: a JSON array, JSON lines or CSV.</summary>
+    public required string Input { get; init; }
+
+    /// <summary>The folder for the arrivals file.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>The partitions of all three topics.</summary>
+    public int Partitions { get; init; } = 4;
+
+    /// <summary>How far the watermark trails the largest event time.</summary>
+    public TimeSpan OutOfOrderness { get; init; } = TimeSpan.FromHours(2);
+
+    /// <summary>How long a window stays open after its end.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Rows per second at most; 0 for no bound.</summary>
+    public double Rate { get; init; }
+
+    /// <summary>The flights that come with the silo.</summary>
+    public static string ShippedInput => Path.Combine(AppContext.BaseDirectory, "Samples", "flights-20k.csv");
+}
+
+/// <summary>Starts the sample: arrivals file, topics, application. Everything in it can be done again after a crash anywhere.</summary>
+public static class FlightDelaysRun
+{
+    /// <summary>Starts or resumes the run.</summary>
+    /// <exception cref="StreamsException">InvalidInput for a wrong input file; InvalidRequest when the data folder holds a run with other settings.</exception>
+    public static async Task<ArrivalInput> StartAsync(IGrainFactory grains, FlightDelaysSettings settings, CancellationToken cancellationToken)
+    {
+        var input = await Task.Run(() => ArrivalOrder.Prepare(settings.Input, settings.Folder, cancellationToken), cancellationToken);
+        foreach (var topic in (string[])[FlightDelays.Flights, FlightDelays.DelaysByAirport, FlightDelays.FlightsLate])
+        {
+            await EnsureTopicAsync(grains.GetGrain<ITopicGrain>(topic), topic, settings.Partitions);
+        }
+
+        var parameters = ImmutableDictionary<string, string>.Empty
+            .Add("file", ArrivalOrder.FileIn(settings.Folder))
+            .Add("out-of-orderness", settings.OutOfOrderness.ToString("c", CultureInfo.InvariantCulture))
+            .Add("grace", settings.Grace.ToString("c", CultureInfo.InvariantCulture))
+            .Add("rate", settings.Rate.ToString(CultureInfo.InvariantCulture));
+        await grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name).StartAsync(parameters);
+        return input;
+    }
+
+    private static async Task EnsureTopicAsync(ITopicGrain topic, string name, int partitions)
+    {
+        try
+        {
+            // Event times are of 2001: retention by age would remove the records at once.
+            await topic.CreateAsync(partitions, new TopicConfig { RetentionMs = -1 });
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.TopicAlreadyExists)
+        {
+            var there = await topic.DescribeAsync();
+            if (there.PartitionCount != partitions)
+            {
+                throw new StreamsException(
+                    StreamsErrorCode.InvalidRequest,
+                    $"the data folder holds topic {name} with {there.PartitionCount} partitions, not {partitions}; say --partitions {there.PartitionCount}, name another folder with --data, or start again with --fresh");
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+using OrleansStreams.Errors;
+using OrleansStreams.Processing;
+using OrleansStreams.Silo.Hosting;
+
+namespace OrleansStreams.Silo.Samples;
+
+/// <summary>Runs the sample in a server: on a new data folder with the shipped flights; on one that knows the application, it is left as it was.</summary>
+internal sealed class SampleStarter(IGrainFactory grains, SiloSettings settings, ILogger<SampleStarter> logger) : BackgroundService
+{
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            var known = await grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name).GetStatusAsync();
+            if (known.Parameters.IsEmpty)
+            {
+                var sample = new FlightDelaysSettings { Input = FlightDelaysSettings.ShippedInput, Folder = Path.Combine(settings.DataPath, "sample") };
+                await FlightDelaysRun.StartAsync(grains, sample, stoppingToken);
+            }
+        }
+        catch (StreamsException error)
+        {
+            SiloLog.SampleFailed(logger, error.Message);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The silo stops before the sample was up; the next start goes on.
+        }
+    }
+}

@@ -1,0 +1,115 @@
+using Orleans;
+using OrleansStreams.Errors;
+using System.Collections.Concurrent;
+using OrleansStreams.Log;
+using OrleansStreams.Storage;
+
+namespace OrleansStreams.Tests.Clients;
+
+/// <summary>
+/// Real partition logs behind a way that loses requests, loses answers and lets calls overtake each other, as a seed says; what clients must survive.
+/// </summary>
+internal sealed class UnreliableCluster(int seed, int partitions, double faults) : IGrainFactory
+{
+    private readonly ConcurrentDictionary<string, object> _grains = new(StringComparer.Ordinal);
+    private readonly Random _random = new(seed);
+    private long _producerIds;
+
+    public MemoryLogStorage Storage { get; } = new();
+
+    /// <summary>Ends all faults.</summary>
+    public bool Calm { get; set; }
+
+    /// <summary>The failure that the next appends meet, if any.</summary>
+    public Func<StreamsException?>? Refuse { get; set; }
+
+    public TGrainInterface GetGrain<TGrainInterface>(string primaryKey, string? grainClassNamePrefix = null)
+        where TGrainInterface : IGrainWithStringKey => (TGrainInterface)_grains.GetOrAdd(primaryKey, key => typeof(TGrainInterface).Name switch
+        {
+            nameof(ITopicGrain) => new Topic(key, partitions),
+            nameof(IProducerIdGrain) => new ProducerIds(this),
+            nameof(IPartitionGrain) => new Partition(this, key),
+            var other => throw new InvalidOperationException(other),
+        });
+
+    private double Next()
+    {
+        lock (_random)
+        {
+            return _random.NextDouble();
+        }
+    }
+
+    private sealed class Topic(string name, int partitions) : ITopicGrain
+    {
+        public Task<TopicDescription> DescribeAsync() => name == "missing"
+            ? throw new StreamsException(StreamsErrorCode.UnknownTopicOrPartition, "no such topic")
+            : Task.FromResult(new TopicDescription(name, "id", partitions, TopicConfig.Default));
+
+        public Task<TopicDescription> CreateAsync(int partitionCount, TopicConfig config) => throw new InvalidOperationException();
+
+        public Task<TopicDescription> IncreasePartitionsAsync(int partitionCount) => throw new InvalidOperationException();
+
+        public Task<TopicDescription> AlterConfigAsync(TopicConfig config) => throw new InvalidOperationException();
+
+        public Task DeleteAsync() => throw new InvalidOperationException();
+    }
+
+    private sealed class ProducerIds(UnreliableCluster cluster) : IProducerIdGrain
+    {
+        public Task<long> AllocateAsync() => Task.FromResult(Interlocked.Increment(ref cluster._producerIds));
+    }
+
+    /// <summary>Runs its log's calls one at a time, as a grain does.</summary>
+    private sealed class Partition(UnreliableCluster cluster, string key) : IPartitionGrain
+    {
+        private readonly TaskFactory _turns = new(new ConcurrentExclusiveSchedulerPair().ExclusiveScheduler);
+        private PartitionLog? _log;
+
+        public Task<ProduceResult> AppendAsync(ProduceRequest request) => TurnAsync(async log =>
+        {
+            var fault = cluster.Calm ? 1 : cluster.Next();
+            if (fault < faultsEach)
+            {
+                throw new TimeoutException("the request was lost");
+            }
+
+            for (var delays = cluster.Calm ? 0 : (int)(cluster.Next() * 4); delays > 0; delays--)
+            {
+                await Task.Yield();
+            }
+
+            if (cluster.Refuse?.Invoke() is { } refusal)
+            {
+                throw refusal;
+            }
+
+            var result = await log.AppendAsync(request.Batches);
+            return fault < 2 * faultsEach ? throw new TimeoutException("the answer was lost") : result;
+        });
+
+        private double faultsEach => cluster.Faults / 2;
+
+        public Task AppendOneWayAsync(ProduceRequest request) => TurnAsync(log => log.AppendAsync(request.Batches));
+
+        public Task<FetchResult> FetchAsync(FetchRequest request, CancellationToken cancellationToken) => TurnAsync(log => cluster.Next() < cluster.Faults && !cluster.Calm
+            ? throw new TimeoutException("the answer was lost")
+            : log.FetchAsync(request, cancellationToken));
+
+        public Task<PartitionOffsets> GetOffsetsAsync() => TurnAsync(log => Task.FromResult(log.Offsets));
+
+        public Task<TimestampOffset> OffsetForTimestampAsync(long timestamp) => TurnAsync(log => log.OffsetForTimestampAsync(timestamp));
+
+        public Task<long> DeleteRecordsAsync(long beforeOffset) => TurnAsync(log => log.DeleteRecordsAsync(beforeOffset));
+
+        public Task TopicChangedAsync(TopicDescription? topic) => Task.CompletedTask;
+
+        private Task<T> TurnAsync<T>(Func<PartitionLog, Task<T>> call) => _turns.StartNew(async () =>
+        {
+            _log ??= await PartitionLog.OpenAsync(cluster.Storage, new LogId("topics/" + key), TopicConfig.Default, new StreamsOptions(), TimeProvider.System);
+            return await call(_log);
+        }).Unwrap();
+    }
+
+    private double Faults => faults;
+}

@@ -1,0 +1,450 @@
+using OrleansStreams.Storage.Files;
+
+namespace OrleansStreams.Tests.Storage;
+
+/// <summary>What a disk may do to an operation, and why storage must survive it.</summary>
+internal enum DiskFault
+{
+    /// <summary>No room: a write leaves a part of its bytes. Happens on every disk some day.</summary>
+    Full,
+
+    /// <summary>A medium error: a write leaves a part of its bytes; a failed flush drops what it should have written and calls it clean (as Linux does).</summary>
+    Error,
+
+    /// <summary>Power fails in the middle of the operation: see <see cref="SimulatedDisk.AfterCrash"/>.</summary>
+    Crash,
+}
+
+/// <summary>
+/// A disk in memory that keeps only what POSIX promises: bytes of a file that was flushed, names of a directory that was flushed. On a
+/// crash each unflushed page survives or not, the length of a file lies anywhere between old and new, and unflushed names are lost from
+/// some point in their order on.
+/// </summary>
+internal sealed class SimulatedDisk : IFileSystem
+{
+    private const int PageBytes = 512;
+
+    private readonly Lock _gate = new();
+    private readonly Names _current = new();
+    private readonly Names _durable = new();
+    private readonly List<(string Directory, Action<Names> Change)> _unflushed = [];
+    private readonly HashSet<string> _locks = [];
+    private Random _random = new(1);
+    private bool _isDown;
+
+    /// <summary>Operations that change something, so far.</summary>
+    public int Operations { get; private set; }
+
+    /// <summary>The operation that fails (from 1 on), and how.</summary>
+    public (int Operation, DiskFault Fault)? FaultAt { get; set; }
+
+    /// <summary>As long as it is set every write fails with it.</summary>
+    public bool IsFull { get; set; }
+
+    /// <summary>Called before each flush of a file, on the storage's thread, without any lock.</summary>
+    public Action<string>? BeforeFlush { get; set; }
+
+    /// <summary>The flushes of each file.</summary>
+    public Dictionary<string, int> Flushes { get; } = [];
+
+    /// <summary>The writes of each file.</summary>
+    public Dictionary<string, int> Writes { get; } = [];
+
+    public bool IsDown => _isDown;
+
+    public int Seed
+    {
+        set => _random = new Random(value);
+    }
+
+    public IEnumerable<string> AllFiles
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _current.Files.Keys.Order(StringComparer.Ordinal)];
+            }
+        }
+    }
+
+    /// <summary>The disk as the next start finds it.</summary>
+    public SimulatedDisk AfterCrash(int seed)
+    {
+        lock (_gate)
+        {
+            _isDown = true;
+            var random = new Random(seed);
+            var kept = random.Next(_unflushed.Count + 1);
+            foreach (var (_, change) in _unflushed.Take(kept))
+            {
+                change(_durable);
+            }
+
+            var disk = new SimulatedDisk { Seed = seed };
+            disk._current.Directories.UnionWith(_durable.Directories);
+            disk._durable.Directories.UnionWith(_durable.Directories);
+            foreach (var (path, inode) in _durable.Files)
+            {
+                if (_durable.Directories.Contains(Path.GetDirectoryName(path)!))
+                {
+                    var survivor = inode.AfterCrash(random);
+                    disk._current.Files.Add(path, survivor);
+                    disk._durable.Files.Add(path, survivor);
+                }
+            }
+
+            return disk;
+        }
+    }
+
+    /// <summary>The process dies and the machine lives on: everything written is there, the locks are gone.</summary>
+    public void KillProcess()
+    {
+        lock (_gate)
+        {
+            _locks.Clear();
+        }
+    }
+
+    public byte[] Bytes(string path)
+    {
+        lock (_gate)
+        {
+            return [.. _current.Files[path].Current];
+        }
+    }
+
+    public void Overwrite(string path, byte[] bytes)
+    {
+        lock (_gate)
+        {
+            var inode = new Inode();
+            inode.Write(0, bytes);
+            inode.Flush();
+            _current.Files[path] = inode;
+            _durable.Files[path] = inode;
+        }
+    }
+
+    public bool FileExists(string path)
+    {
+        lock (_gate)
+        {
+            CheckUp();
+            return _current.Files.ContainsKey(path);
+        }
+    }
+
+    public bool DirectoryExists(string path)
+    {
+        lock (_gate)
+        {
+            CheckUp();
+            return _current.Directories.Contains(path);
+        }
+    }
+
+    public void CreateDirectory(string path) => ChangeNames(path, names => names.Directories.Add(path));
+
+    public IReadOnlyList<string> ListFiles(string directory) => List(directory, _current.Files.Keys);
+
+    public IReadOnlyList<string> ListDirectories(string directory) => List(directory, _current.Directories);
+
+    public IStorageFile Open(string path, FileOpening opening)
+    {
+        lock (_gate)
+        {
+            CheckUp();
+            if (opening == FileOpening.Create)
+            {
+                if (!_current.Directories.Contains(Path.GetDirectoryName(path)!))
+                {
+                    throw new DirectoryNotFoundException(path);
+                }
+
+                if (_current.Files.TryGetValue(path, out var existing))
+                {
+                    Operate(() => existing.Truncate(0));
+                }
+                else
+                {
+                    var created = new Inode();
+                    ChangeNames(path, names => names.Files[path] = created);
+                }
+            }
+
+            return _current.Files.TryGetValue(path, out var inode) ? new OpenFile(this, path, inode) : throw new FileNotFoundException(path);
+        }
+    }
+
+    public void Rename(string from, string to) => ChangeNames(from, names =>
+    {
+        if (names.Files.Remove(from, out var inode))
+        {
+            names.Files[to] = inode;
+            return;
+        }
+
+        names.Directories.Remove(from);
+        names.Directories.Add(to);
+        foreach (var path in names.Files.Keys.Where(path => Path.GetDirectoryName(path) == from).ToList())
+        {
+            names.Files.Remove(path, out inode);
+            names.Files[Path.Join(to, Path.GetFileName(path))] = inode!;
+        }
+    });
+
+    public void DeleteFile(string path) => ChangeNames(path, names => names.Files.Remove(path));
+
+    public void DeleteDirectory(string path)
+    {
+        if (ListFiles(path).Count > 0 || ListDirectories(path).Count > 0)
+        {
+            throw new IOException($"'{path}' is not empty.");
+        }
+
+        ChangeNames(path, names => names.Directories.Remove(path));
+    }
+
+    public void FlushDirectory(string path)
+    {
+        lock (_gate)
+        {
+            Operate(() =>
+            {
+                foreach (var (_, change) in _unflushed.Where(entry => entry.Directory == path))
+                {
+                    change(_durable);
+                }
+
+                _unflushed.RemoveAll(entry => entry.Directory == path);
+            });
+        }
+    }
+
+    public IDisposable? TryLock(string path)
+    {
+        lock (_gate)
+        {
+            CheckUp();
+            return _locks.Add(path) ? new Unlock(this, path) : null;
+        }
+    }
+
+    private IReadOnlyList<string> List(string directory, IEnumerable<string> paths)
+    {
+        lock (_gate)
+        {
+            CheckUp();
+            return [.. paths.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path))];
+        }
+    }
+
+    private void ChangeNames(string path, Action<Names> change)
+    {
+        lock (_gate)
+        {
+            Operate(() =>
+            {
+                change(_current);
+                _unflushed.Add((Path.GetDirectoryName(path)!, change));
+            });
+        }
+    }
+
+    /// <summary>Does an operation, or what a fault leaves of it.</summary>
+    private void Operate(Action operation, Action? half = null)
+    {
+        CheckUp();
+        Operations++;
+        if (IsFull && half is not null)
+        {
+            half();
+            throw new DiskFullException("The simulated disk is full.");
+        }
+
+        if (FaultAt is not { } fault || fault.Operation != Operations)
+        {
+            operation();
+            return;
+        }
+
+        half?.Invoke();
+        switch (fault.Fault)
+        {
+            case DiskFault.Full:
+                throw new DiskFullException("The simulated disk is full.");
+            case DiskFault.Error:
+                throw new IOException("The simulated disk has a medium error.");
+            default:
+                _isDown = true;
+                throw new IOException("The simulated machine lost power.");
+        }
+    }
+
+    private void CheckUp()
+    {
+        if (_isDown)
+        {
+            throw new IOException("The simulated machine is down.");
+        }
+    }
+
+    private sealed class Names
+    {
+        public HashSet<string> Directories { get; } = ["/"];
+
+        public Dictionary<string, Inode> Files { get; } = [];
+    }
+
+    private sealed class Inode
+    {
+        private readonly HashSet<int> _dirty = [];
+        private byte[] _durable = [];
+
+        public byte[] Current { get; private set; } = [];
+
+        public void Write(long position, ReadOnlySpan<byte> bytes)
+        {
+            if (position + bytes.Length > Current.Length)
+            {
+                var grown = new byte[position + bytes.Length];
+                Current.CopyTo(grown, 0);
+                Current = grown;
+            }
+
+            bytes.CopyTo(Current.AsSpan((int)position));
+            for (var page = position / PageBytes; page <= (position + bytes.Length - 1) / PageBytes; page++)
+            {
+                _dirty.Add((int)page);
+            }
+        }
+
+        public void Truncate(long length)
+        {
+            var cut = new byte[length];
+            Current.AsSpan(0, (int)Math.Min(length, Current.Length)).CopyTo(cut);
+            Current = cut;
+            _dirty.Add((int)(length / PageBytes));
+        }
+
+        public void Flush()
+        {
+            _durable = Survivor(Current.Length, _ => true);
+            _dirty.Clear();
+        }
+
+        public void DropDirty() => _dirty.Clear();
+
+        public Inode AfterCrash(Random random)
+        {
+            var (low, high) = (Math.Min(_durable.Length, Current.Length), Math.Max(_durable.Length, Current.Length));
+            var length = _dirty.Count == 0 ? _durable.Length : random.Next(3) switch { 0 => Current.Length, 1 => _durable.Length, _ => random.Next(low, high + 1) };
+            var bytes = Survivor(length, _ => random.Next(2) == 0);
+            return new Inode { Current = bytes, _durable = [.. bytes] };
+        }
+
+        private byte[] Survivor(int length, Func<int, bool> keeps)
+        {
+            var bytes = new byte[length];
+            _durable.AsSpan(0, Math.Min(length, _durable.Length)).CopyTo(bytes);
+            foreach (var page in _dirty.Order())
+            {
+                var from = page * PageBytes;
+                var count = Math.Min(PageBytes, Math.Min(Current.Length, length) - from);
+                if (count > 0 && keeps(page))
+                {
+                    Current.AsSpan(from, count).CopyTo(bytes.AsSpan(from));
+                }
+            }
+
+            return bytes;
+        }
+    }
+
+    private sealed class Unlock(SimulatedDisk disk, string path) : IDisposable
+    {
+        public void Dispose()
+        {
+            lock (disk._gate)
+            {
+                disk._locks.Remove(path);
+            }
+        }
+    }
+
+    private sealed class OpenFile(SimulatedDisk disk, string path, Inode inode) : IStorageFile
+    {
+        private bool _isDisposed;
+
+        public long Length => Locked(() => inode.Current.Length);
+
+        public int Read(long position, Span<byte> buffer)
+        {
+            lock (disk._gate)
+            {
+                disk.CheckUp();
+                ObjectDisposedException.ThrowIf(_isDisposed, this);
+                var count = (int)Math.Clamp(inode.Current.Length - position, 0, buffer.Length);
+                inode.Current.AsSpan((int)Math.Min(position, inode.Current.Length), count).CopyTo(buffer);
+                return count;
+            }
+        }
+
+        public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> parts) => Locked(() =>
+        {
+            disk.Writes[path] = disk.Writes.GetValueOrDefault(path) + 1;
+            var bytes = parts.SelectMany(part => part.ToArray()).ToArray();
+            disk.Operate(() => inode.Write(position, bytes), () =>
+            {
+                var count = disk._random.Next(bytes.Length);
+                if (count > 0)
+                {
+                    inode.Write(position, bytes.AsSpan(0, count));
+                }
+            });
+            return 0;
+        });
+
+        public void Flush()
+        {
+            disk.BeforeFlush?.Invoke(path);
+            Locked(() =>
+            {
+                disk.Flushes[path] = disk.Flushes.GetValueOrDefault(path) + 1;
+                if (disk.FaultAt == (disk.Operations + 1, DiskFault.Error) || disk.FaultAt == (disk.Operations + 1, DiskFault.Full))
+                {
+                    inode.DropDirty();
+                }
+
+                disk.Operate(inode.Flush);
+                return 0;
+            });
+        }
+
+        public void Truncate(long length) => Locked(() =>
+        {
+            disk.Operate(() => inode.Truncate(length));
+            return 0;
+        });
+
+        public void Dispose()
+        {
+            lock (disk._gate)
+            {
+                _isDisposed = true;
+            }
+        }
+
+        private T Locked<T>(Func<T> action)
+        {
+            lock (disk._gate)
+            {
+                disk.CheckUp();
+                ObjectDisposedException.ThrowIf(_isDisposed, this);
+                return action();
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+using System.Net;
+using System.Text.Json;
+
+namespace OrleansStreams.Silo.Tests.Http;
+
+public sealed class ApplicationTests : IAsyncLifetime
+{
+    private const string App = StubApplications.Name;
+
+    private TestSilo silo = null!;
+
+    public async Task InitializeAsync() => silo = await TestSilo.StartAsync(services: StubApplications.Register);
+
+    public async Task DisposeAsync() => await silo.DisposeAsync();
+
+    [Fact]
+    public async Task An_application_is_listed_started_and_stopped()
+    {
+        (await silo.GetAsync("/apps")).GetProperty("apps").GetRawText().ShouldBe("""[{"name":"stub-app","state":"Stopped","tasks":0}]""");
+
+        var started = await silo.PostAsync($"/apps/{App}/start", new { parameters = new Dictionary<string, string> { ["grace"] = "1h" } });
+
+        started.GetProperty("state").GetString().ShouldBe("Running");
+        started.GetProperty("parameters").GetProperty("grace").GetString().ShouldBe("1h");
+        (await silo.GetAsync("/apps")).GetProperty("apps")[0].GetProperty("tasks").GetInt32().ShouldBe(3);
+        await silo.RefusedAsync(HttpMethod.Post, $"/apps/{App}/start", new { parameters = new { grace = "2h" } }, StreamsErrorCode.InvalidRequest);
+        (await silo.SendAsync(HttpMethod.Post, $"/apps/{App}/stop", null, HttpStatusCode.OK)).GetProperty("state").GetString().ShouldBe("Stopped");
+        (await silo.SendAsync(HttpMethod.Post, $"/apps/{App}/start", null, HttpStatusCode.OK)).GetProperty("state").GetString().ShouldBe("Running");
+    }
+
+    [Fact]
+    public async Task The_status_sums_up_the_tasks_and_takes_the_smallest_watermark()
+    {
+        var status = await silo.PostAsync($"/apps/{App}/start", new { });
+
+        status.GetProperty("watermark").GetString().ShouldBe("2001-01-01T02:00:00Z");
+        status.GetProperty("lag").GetInt64().ShouldBe(8);
+        status.GetProperty("recordsPerSecond").GetDouble().ShouldBe(13);
+        status.GetProperty("lateRecords").GetInt64().ShouldBe(3);
+        var tasks = status.GetProperty("tasks");
+        tasks[0].GetProperty("watermark").GetString().ShouldBe("end");
+        tasks[0].GetProperty("source").GetProperty("bytesTotal").GetInt64().ShouldBe(4096);
+        tasks[1].GetProperty("source").ValueKind.ShouldBe(JsonValueKind.Null);
+        tasks[2].GetProperty("watermark").GetString().ShouldBe("2001-01-01T02:00:00.001Z");
+        tasks[2].GetProperty("error").GetString()!.ShouldContain("no number");
+    }
+
+    [Fact]
+    public async Task A_store_is_read_by_key_and_window()
+    {
+        await silo.PostAsync($"/apps/{App}/start", new { });
+
+        var all = await silo.GetAsync($"/apps/{App}/stores/delays?key=DTW");
+        all.GetProperty("watermark").GetString().ShouldBe("2001-01-01T02:00:00Z");
+        all.GetProperty("commit").GetInt64().ShouldBe(42);
+        all.GetProperty("entries").EnumerateArray().Select(entry => (entry.GetProperty("window_start").GetString(), entry.GetProperty("is_final").GetBoolean()))
+            .ShouldBe([("2001-01-01T00:00:00Z", true), ("2001-01-01T01:00:00Z", true), ("2001-01-01T02:00:00Z", false)]);
+        all.GetProperty("entries")[0].GetRawText().ShouldBe(
+            """{"window_start":"2001-01-01T00:00:00Z","window_end":"2001-01-01T01:00:00Z","value":{"key":"DTW"},"is_final":true}""");
+
+        (await CountAsync("from=2001-01-01T01:00:00Z")).ShouldBe(2);
+        (await CountAsync("from=978310800000&to=2001-01-01T02:00:00Z")).ShouldBe(1);
+        (await CountAsync("limit=2")).ShouldBe(2);
+        (await silo.GetAsync($"/apps/{App}/stores/delays?key=RFRX&keyEncoding=base64")).GetProperty("entries")[0].GetProperty("value").GetProperty("key").GetString().ShouldBe("DTW");
+
+        async Task<int> CountAsync(string query) => (await silo.GetAsync($"/apps/{App}/stores/delays?key=a&{query}")).GetProperty("entries").GetArrayLength();
+    }
+
+    [Fact]
+    public async Task A_plain_store_has_no_windows_and_bytes_come_as_base64()
+    {
+        await silo.PostAsync($"/apps/{App}/start", new { });
+
+        var answer = await silo.GetAsync($"/apps/{App}/stores/plain?key=a");
+
+        answer.GetProperty("watermark").ValueKind.ShouldBe(JsonValueKind.Null);
+        answer.GetProperty("entries")[0].GetRawText().ShouldBe("""{"window_start":null,"window_end":null,"value":"/wA=","is_final":false,"value_encoding":"base64"}""");
+    }
+
+    [Fact]
+    public async Task A_wrong_question_is_refused()
+    {
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays?key=a", null, StreamsErrorCode.ApplicationNotRunning);
+        await silo.PostAsync($"/apps/{App}/start", new { });
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/nowhere?key=a", null, StreamsErrorCode.StoreNotFound);
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays", null, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays?key=%25&keyEncoding=base64", null, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays?key=a&from=noon", null, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays?key=a&from=2&to=1", null, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays?key=a&limit=0", null, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Post, $"/apps/{App}/start", """{"parameters":{"a":null}}""", StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Get, "/apps/nobody", null, StreamsErrorCode.ApplicationNotFound);
+        await silo.RefusedAsync(HttpMethod.Post, "/apps/nobody/start", null, StreamsErrorCode.ApplicationNotFound);
+        await silo.RefusedAsync(HttpMethod.Post, "/apps/nobody/stop", null, StreamsErrorCode.ApplicationNotFound);
+    }
+}

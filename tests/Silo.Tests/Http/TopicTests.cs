@@ -1,0 +1,99 @@
+using System.Net;
+
+namespace OrleansStreams.Silo.Tests.Http;
+
+[Collection(SiloCollection.Name)]
+public class TopicTests(SiloFixture fixture)
+{
+    private readonly TestSilo silo = fixture.Silo;
+
+    [Fact]
+    public async Task A_topic_is_created_listed_described_and_deleted()
+    {
+        var created = await silo.PostAsync(
+            "/topics",
+            new { name = "flights.raw", partitions = 3, config = new Dictionary<string, object> { ["retention.ms"] = "60000", ["message.timestamp.type"] = "LogAppendTime" } },
+            HttpStatusCode.Created);
+        created.GetProperty("partitions").GetArrayLength().ShouldBe(3);
+
+        var listed = (await silo.GetAsync("/topics")).GetProperty("topics").EnumerateArray().Single(topic => topic.GetProperty("name").GetString() == "flights.raw");
+        listed.GetProperty("partitions").GetInt32().ShouldBe(3);
+
+        var described = await silo.GetAsync("/topics/flights.raw");
+        described.GetProperty("topicId").GetString().ShouldBe(created.GetProperty("topicId").GetString());
+        described.GetProperty("config").GetProperty("retention.ms").GetInt64().ShouldBe(60000);
+        described.GetProperty("config").GetProperty("message.timestamp.type").GetString().ShouldBe("LogAppendTime");
+        described.GetProperty("partitions")[2].GetProperty("highWatermark").GetInt64().ShouldBe(0);
+
+        await silo.SendAsync(HttpMethod.Delete, "/topics/flights.raw", null, HttpStatusCode.NoContent);
+        await silo.RefusedAsync(HttpMethod.Get, "/topics/flights.raw", null, StreamsErrorCode.UnknownTopicOrPartition);
+        (await silo.GetAsync("/topics")).GetProperty("topics").EnumerateArray().ShouldNotContain(topic => topic.GetProperty("name").GetString() == "flights.raw");
+    }
+
+    [Fact]
+    public async Task A_wrong_topic_is_refused_and_nothing_is_created()
+    {
+        var name = await silo.CreateTopicAsync();
+
+        await silo.RefusedAsync(HttpMethod.Post, "/topics", new { name, partitions = 1 }, StreamsErrorCode.TopicAlreadyExists);
+        await silo.RefusedAsync(HttpMethod.Post, "/topics", new { name = "no/slash", partitions = 1 }, StreamsErrorCode.InvalidTopic);
+        await silo.RefusedAsync(HttpMethod.Post, "/topics", new { partitions = 1 }, StreamsErrorCode.InvalidTopic);
+        await silo.RefusedAsync(HttpMethod.Post, "/topics", new { name = "wrong-1", partitions = 0 }, StreamsErrorCode.InvalidPartitions);
+        var config = await silo.RefusedAsync(
+            HttpMethod.Post, "/topics", """{"name":"wrong-1","config":{"retention.hours":1}}""", StreamsErrorCode.InvalidConfig);
+        config.GetProperty("detail").GetString()!.ShouldContain("retention.ms");
+        await silo.RefusedAsync(HttpMethod.Post, "/topics", """{"name":"wrong-1","config":{"retention.ms":"soon"}}""", StreamsErrorCode.InvalidConfig);
+        var body = await silo.RefusedAsync(HttpMethod.Post, "/topics", """{"name":"wrong-1","partitions":"three"}""", StreamsErrorCode.InvalidRequest);
+        body.GetProperty("detail").GetString()!.ShouldContain("$.partitions");
+        await silo.RefusedAsync(HttpMethod.Post, "/topics", """{"name":"wrong-1","partition":3}""", StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Post, "/topics", """{"name":""", StreamsErrorCode.InvalidRequest);
+
+        await silo.RefusedAsync(HttpMethod.Get, "/topics/wrong-1", null, StreamsErrorCode.UnknownTopicOrPartition);
+    }
+
+    [Fact]
+    public async Task A_body_that_is_not_declared_as_JSON_is_refused()
+    {
+        using var form = new FormUrlEncodedContent([new("name", "x")]);
+
+        var problem = await silo.RefusedAsync(HttpMethod.Post, "/topics", form, StreamsErrorCode.InvalidRequest, HttpStatusCode.UnsupportedMediaType);
+
+        problem.GetProperty("detail").GetString()!.ShouldContain("Content-Type: application/json");
+    }
+
+    [Fact]
+    public async Task Partitions_and_configuration_can_be_changed()
+    {
+        var topic = await silo.CreateTopicAsync(2);
+
+        var changed = await silo.SendAsync(
+            HttpMethod.Patch, $"/topics/{topic}", new { partitions = 4, config = new Dictionary<string, object> { ["retention.bytes"] = 1000000 } }, HttpStatusCode.OK);
+
+        changed.GetProperty("partitions").GetArrayLength().ShouldBe(4);
+        changed.GetProperty("config").GetProperty("retention.bytes").GetInt64().ShouldBe(1000000);
+        await silo.RefusedAsync(HttpMethod.Patch, $"/topics/{topic}", new { partitions = 3 }, StreamsErrorCode.InvalidPartitions);
+        await silo.RefusedAsync(HttpMethod.Patch, $"/topics/{topic}", "{}", StreamsErrorCode.InvalidRequest);
+        (await silo.GetAsync($"/topics/{topic}")).GetProperty("partitions").GetArrayLength().ShouldBe(4);
+    }
+
+    [Fact]
+    public async Task Records_below_an_offset_can_be_deleted()
+    {
+        var topic = await silo.CreateTopicAsync();
+        await silo.PostAsync($"/topics/{topic}/records", new { records = Enumerable.Range(0, 10).Select(i => new { value = $"{i}" }) });
+
+        var answer = await silo.SendAsync(HttpMethod.Delete, $"/topics/{topic}/partitions/0/records?before=4", null, HttpStatusCode.OK);
+
+        answer.GetProperty("logStartOffset").GetInt64().ShouldBe(4);
+        await silo.RefusedAsync(HttpMethod.Get, $"/topics/{topic}/records?partition=0&offset=3", null, StreamsErrorCode.OffsetOutOfRange);
+        (await silo.GetAsync($"/topics/{topic}/records?partition=0")).GetProperty("records")[0].GetProperty("value").GetString().ShouldBe("4");
+        await silo.RefusedAsync(HttpMethod.Delete, $"/topics/{topic}/partitions/0/records?before=11", null, StreamsErrorCode.OffsetOutOfRange);
+        await silo.RefusedAsync(HttpMethod.Delete, $"/topics/{topic}/partitions/0/records?before=-1", null, StreamsErrorCode.OffsetOutOfRange);
+        await silo.RefusedAsync(HttpMethod.Delete, $"/topics/{topic}/partitions/0/records", null, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Delete, $"/topics/{topic}/partitions/x/records?before=1", null, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Delete, $"/topics/{topic}/partitions/1/records?before=1", null, StreamsErrorCode.UnknownTopicOrPartition);
+
+        (await silo.SendAsync(HttpMethod.Delete, $"/topics/{topic}/partitions/0/records?before=latest", null, HttpStatusCode.OK))
+            .GetProperty("logStartOffset").GetInt64().ShouldBe(10);
+    }
+}

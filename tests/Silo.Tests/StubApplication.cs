@@ -1,0 +1,113 @@
+using System.Collections.Immutable;
+using System.Text;
+using EmbeddedOrleans;
+using Orleans;
+using OrleansStreams.Processing;
+
+namespace OrleansStreams.Silo.Tests;
+
+/// <summary>
+/// A grain factory whose application grains are played by this test: what the HTTP API makes of an application's answers is independent of how it
+/// comes to them. All other grains are real.
+/// </summary>
+public sealed class StubApplications(EmbeddedCluster cluster) : IGrainFactory, IApplicationCatalog
+{
+    public const string Name = "stub-app";
+
+    private readonly StubApplication app = new();
+
+    public IReadOnlyList<string> Names => [Name];
+
+    public static void Register(IServiceCollection services)
+    {
+        services.AddSingleton<StubApplications>();
+        services.AddSingleton<IGrainFactory>(provider => provider.GetRequiredService<StubApplications>());
+        services.AddSingleton<IApplicationCatalog>(provider => provider.GetRequiredService<StubApplications>());
+    }
+
+    public TGrainInterface GetGrain<TGrainInterface>(string primaryKey, string? grainClassNamePrefix = null)
+        where TGrainInterface : IGrainWithStringKey
+    {
+        if (typeof(TGrainInterface) != typeof(IStreamApplicationGrain))
+        {
+            return cluster.GrainFactory.GetGrain<TGrainInterface>(primaryKey, grainClassNamePrefix);
+        }
+
+        IStreamApplicationGrain grain = primaryKey == Name ? app : new UnknownApplication(primaryKey);
+        return (TGrainInterface)grain;
+    }
+
+    private sealed class StubApplication : IStreamApplicationGrain
+    {
+        private const long Watermark = 978_314_400_000;
+
+        private StreamApplicationState state = StreamApplicationState.Stopped;
+        private ImmutableDictionary<string, string> parameters = ImmutableDictionary<string, string>.Empty;
+
+        public Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> wanted)
+        {
+            if (state == StreamApplicationState.Running && !wanted.OrderBy(one => one.Key).SequenceEqual(parameters.OrderBy(one => one.Key)))
+            {
+                throw new StreamsException(StreamsErrorCode.InvalidRequest, "The application runs with other parameters; stop it first.");
+            }
+
+            (state, parameters) = (StreamApplicationState.Running, wanted);
+            return GetStatusAsync();
+        }
+
+        public Task StopAsync()
+        {
+            state = StreamApplicationState.Stopped;
+            return Task.CompletedTask;
+        }
+
+        public Task<StreamApplicationStatus> GetStatusAsync() => Task.FromResult(new StreamApplicationStatus(Name, state, parameters, state == StreamApplicationState.Stopped ? [] :
+        [
+            new StreamTaskStatus("0_0", StreamTaskState.Completed, long.MaxValue, 100, 100, 0, 0, 7, 0, 0, 100, 4096, 4096, null),
+            new StreamTaskStatus("1_0", StreamTaskState.Running, Watermark, 60, 30, 2, 5, 9, 12.5, 17, -1, -1, -1, null),
+            new StreamTaskStatus("1_1", StreamTaskState.Failed, Watermark + 1, 40, 10, 1, 3, 4, 0.5, 3, -1, -1, -1, "The value at offset 7\nis no number."),
+        ]));
+
+        public Task EnsureRunningAsync() => Task.CompletedTask;
+
+        public Task<StateQueryResult> QueryAsync(StateQuery query)
+        {
+            if (state != StreamApplicationState.Running)
+            {
+                throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' is not running; start it.");
+            }
+
+            if (query.Store == "nowhere")
+            {
+                throw new StreamsException(StreamsErrorCode.StoreNotFound, "The application has no store 'nowhere'; it has delays.");
+            }
+
+            if (query.Store == "plain")
+            {
+                return Task.FromResult(new StateQueryResult([new StateEntry(-1, -1, new byte[] { 0xff, 0x00 }, false)], long.MinValue, 0));
+            }
+
+            var entries = Enumerable.Range(0, 3)
+                .Select(hour => Watermark - 7_200_000 + (hour * 3_600_000L))
+                .Where(start => start >= query.FromMs && start < query.ToMs)
+                .Select(start => new StateEntry(start, start + 3_600_000, Encoding.UTF8.GetBytes($$"""{"key":"{{Encoding.UTF8.GetString(query.Key.Span)}}"}"""), start < Watermark))
+                .Take(query.Limit);
+            return Task.FromResult(new StateQueryResult([.. entries], Watermark, 42));
+        }
+    }
+
+    private sealed class UnknownApplication(string name) : IStreamApplicationGrain
+    {
+        public Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters) => throw NotFound();
+
+        public Task StopAsync() => throw NotFound();
+
+        public Task<StreamApplicationStatus> GetStatusAsync() => throw NotFound();
+
+        public Task EnsureRunningAsync() => throw NotFound();
+
+        public Task<StateQueryResult> QueryAsync(StateQuery query) => throw NotFound();
+
+        private StreamsException NotFound() => new(StreamsErrorCode.ApplicationNotFound, $"There is no application '{name}'; GET /apps lists what there is.");
+    }
+}

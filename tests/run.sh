@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The whole check: builds everything, type-checks the grain code against the official Orleans abstractions, runs every test project.
+# Its last line is "N passed, N failed" (", N skipped" when there are any); it exits non-zero on any failure.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 ActorRuntime=embedded
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+
+passed=0 failed=0 skipped=0
+summary() {
+  local line="$passed passed, $failed failed"
+  [ "$skipped" -gt 0 ] && line="$line, $skipped skipped"
+  echo "$line"
+  [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+fail() { echo "$1" >&2; failed=$((failed + 1)); summary; exit 1; }
+
+dotnet build Orleans.Streams.sln -c Release --nologo -v q || fail "the build failed"
+dotnet build Grains -c Release --nologo -v q -p:ActorRuntime=abstractions || fail "grain code does not compile against the official Orleans.Core.Abstractions"
+
+for project in tests/*.Tests; do
+  name=$(basename "$project")
+  dotnet test "$project" -c Release --no-build --nologo --logger "trx;LogFileName=$results/$name.trx" \
+    --blame-hang-timeout 4m --blame-hang-dump-type none "$@"
+  code=$?
+  counters=$(grep -o '<Counters [^>]*' "$results/$name.trx" 2>/dev/null | head -n 1)
+  count() { local n; n=$(grep -o " $1=\"[0-9]*\"" <<<"$counters" | grep -o '[0-9]*'); echo "${n:-0}"; }
+  p=$(count passed) f=$(count failed) total=$(count total) executed=$(count executed)
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + total - executed))
+  # A test host that died, hung or never ran has no honest counters.
+  if [ "$code" -ne 0 ] && [ "$f" -eq 0 ]; then failed=$((failed + 1)); echo "$name: the test run ended with code $code" >&2; fi
+done
+summary
