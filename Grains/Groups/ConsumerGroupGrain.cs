@@ -58,8 +58,7 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     {
         if (_stored.State.Members.Count > 0)
         {
-            _stored.State.Activations++;
-            await _stored.WriteStateAsync();
+            await FencePredecessorAsync();
         }
 
         // Only now: restored sessions run from after the write that fenced the predecessor.
@@ -180,6 +179,13 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     private IGroupDirectoryGrain Directory => GrainFactory.GetGrain<IGroupDirectoryGrain>(IGroupDirectoryGrain.Key);
 
     private TimeSpan Now() => _time.GetElapsedTime(_origin);
+
+    // Never cancelled with the activation: a write whose outcome is unknown would fence nobody for certain.
+    private Task FencePredecessorAsync()
+    {
+        _stored.State.Activations++;
+        return _stored.WriteStateAsync();
+    }
 
     private void Begin(GroupState state)
     {
