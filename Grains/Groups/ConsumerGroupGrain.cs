@@ -58,6 +58,7 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     {
         if (_stored.State.Members.Count > 0)
         {
+<<<<<<< HEAD
             _stored.State.Activations++;
             try
             {
@@ -67,6 +68,9 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
             {
                 throw GroupErrors.Restarting(GroupId, e);
             }
+=======
+            await FencePredecessorAsync();
+>>>>>>> orleans
         }
 
         // Only now: restored sessions run from after the write that fenced the predecessor.
@@ -187,6 +191,13 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     private IGroupDirectoryGrain Directory => GrainFactory.GetGrain<IGroupDirectoryGrain>(IGroupDirectoryGrain.Key);
 
     private TimeSpan Now() => _time.GetElapsedTime(_origin);
+
+    // Never cancelled with the activation: a write whose outcome is unknown would fence nobody for certain.
+    private Task FencePredecessorAsync()
+    {
+        _stored.State.Activations++;
+        return _stored.WriteStateAsync();
+    }
 
     private void Begin(GroupState state)
     {
