@@ -58,19 +58,7 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     {
         if (_stored.State.Members.Count > 0)
         {
-<<<<<<< HEAD
-            _stored.State.Activations++;
-            try
-            {
-                await _stored.WriteStateAsync();
-            }
-            catch (Exception e)
-            {
-                throw GroupErrors.Restarting(GroupId, e);
-            }
-=======
             await FencePredecessorAsync();
->>>>>>> orleans
         }
 
         // Only now: restored sessions run from after the write that fenced the predecessor.
@@ -193,10 +181,17 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     private TimeSpan Now() => _time.GetElapsedTime(_origin);
 
     // Never cancelled with the activation: a write whose outcome is unknown would fence nobody for certain.
-    private Task FencePredecessorAsync()
+    private async Task FencePredecessorAsync()
     {
         _stored.State.Activations++;
-        return _stored.WriteStateAsync();
+        try
+        {
+            await _stored.WriteStateAsync();
+        }
+        catch (Exception e)
+        {
+            throw GroupErrors.Restarting(GroupId, e);
+        }
     }
 
     private void Begin(GroupState state)
