@@ -1,3 +1,4 @@
+using EmbeddedOrleans.Runtime;
 using EmbeddedOrleans.Tests.Fixture;
 
 namespace EmbeddedOrleans.Tests.Runtime;
@@ -120,5 +121,29 @@ public sealed class InterleavingTests
         cluster.Journal.Entries.ShouldBe(["waiting", "hand off begins", "hand off ends", "next"]);
     }
 
+    [Fact]
+    public void What_hangs_on_a_call_runs_in_turns_of_the_caller_never_in_those_of_the_callee()
+    {
+        using var cluster = new TestCluster();
+        IObservingGrain grain = cluster.Cluster.GrainFactory.GetGrain<IObservingGrain>("o");
+        cluster.Done(grain.Observe("p"));
+        cluster.Journal.Entries.ShouldBe(["activate p", "answered in a turn of observing/o@silo-1"]);
+    }
+
     private static string[] Log(TestCluster cluster) => cluster.Journal.Entries.Where(e => !e.StartsWith("activate", StringComparison.Ordinal)).ToArray();
+}
+
+internal interface IObservingGrain : Orleans.IGrainWithStringKey
+{
+    Task Observe(string probe);
+}
+
+internal sealed class ObservingGrain(Journal journal) : Orleans.Grain, IObservingGrain
+{
+    // A continuation that asks for no scheduler runs where the call's task is completed.
+    public Task Observe(string probe) => GrainFactory.GetGrain<IProbeGrain>(probe).Echo("x").ContinueWith(
+        _ => journal.Write($"answered in a turn of {Activation.Running?.Name}"),
+        CancellationToken.None,
+        TaskContinuationOptions.ExecuteSynchronously,
+        TaskScheduler.Default);
 }

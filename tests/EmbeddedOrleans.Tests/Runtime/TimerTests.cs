@@ -102,6 +102,21 @@ public sealed class TimerTests
     }
 
     [Fact]
+    public void Change_within_a_tick_holds_beyond_the_tick()
+    {
+        using var cluster = new TestCluster();
+        Start(cluster, new TimerPlan(s_second, s_second, Interleave: true, Gate: "t"));
+        cluster.Advance(s_second);
+        cluster.Done(Timers(cluster).Change(5 * s_second, 100 * s_second));
+        cluster.Advance(s_second);
+        cluster.Open("t1");
+        cluster.Advance(3 * s_second);
+        cluster.Journal.Entries.ShouldBe(["tick 1 at 1", "tick 1 ends"], "the old period is gone");
+        cluster.Advance(s_second);
+        cluster.Journal.Entries.Last().ShouldBe("tick 2 at 6");
+    }
+
+    [Fact]
     public void A_failing_tick_does_not_stop_the_timer()
     {
         using var cluster = new TestCluster();
