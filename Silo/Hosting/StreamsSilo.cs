@@ -1,5 +1,6 @@
 using OrleansStreams.Clients;
 using OrleansStreams.Log;
+using OrleansStreams.Processing;
 using OrleansStreams.Silo.Samples;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
