@@ -17,7 +17,7 @@ public static class StreamsServiceCollectionExtensions
     public static IServiceCollection AddStreamsGrains(this IServiceCollection services, StreamsOptions? options = null)
     {
         services.TryAddSingleton(options ?? new StreamsOptions());
-        services.TryAddSingleton(new GroupOptions());
+        services.AddOptions<GroupOptions>();
         services.TryAddSingleton(new TaskOptions());
         services.TryAddSingleton<ISourceFiles, PhysicalSourceFiles>();
         services.TryAddSingleton<StreamApplicationRegistry>();

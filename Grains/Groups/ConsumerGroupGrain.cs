@@ -58,15 +58,7 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     {
         if (_stored.State.Members.Count > 0)
         {
-            _stored.State.Activations++;
-            try
-            {
-                await _stored.WriteStateAsync();
-            }
-            catch (Exception e)
-            {
-                throw GroupErrors.Restarting(GroupId, e);
-            }
+            await FencePredecessorAsync();
         }
 
         // Only now: restored sessions run from after the write that fenced the predecessor.
@@ -187,6 +179,20 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     private IGroupDirectoryGrain Directory => GrainFactory.GetGrain<IGroupDirectoryGrain>(IGroupDirectoryGrain.Key);
 
     private TimeSpan Now() => _time.GetElapsedTime(_origin);
+
+    // Never cancelled with the activation: a write whose outcome is unknown would fence nobody for certain.
+    private async Task FencePredecessorAsync()
+    {
+        _stored.State.Activations++;
+        try
+        {
+            await _stored.WriteStateAsync();
+        }
+        catch (Exception e)
+        {
+            throw GroupErrors.Restarting(GroupId, e);
+        }
+    }
 
     private void Begin(GroupState state)
     {

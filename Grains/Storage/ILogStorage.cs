@@ -110,7 +110,10 @@ public interface ILog : IAsyncDisposable
     /// <exception cref="StreamsException">OffsetOutOfRange; CorruptLog when a stored batch fails its checks.</exception>
     ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken = default);
 
-    /// <summary>The base offset of the first batch whose max timestamp is at least <paramref name="timestamp"/> (ms since the Unix epoch), or null; the caller looks inside it for the record.</summary>
+    /// <summary>
+    /// The base offset of the first batch whose max timestamp is at least <paramref name="timestamp"/> (ms since the Unix epoch), or null;
+    /// the caller looks inside it for the record.
+    /// </summary>
     ValueTask<long?> FindBatchByTimestampAsync(long timestamp, CancellationToken cancellationToken = default);
 
     /// <summary>Raises <see cref="StartOffset"/> to <paramref name="newStartOffset"/> (durably; not above <see cref="DurableEndOffset"/>, never lowered) and

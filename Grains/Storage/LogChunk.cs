@@ -123,7 +123,10 @@ internal sealed class LogChunk
         return new LogRead(_buffer.AsMemory(start, end - start), nextOffset);
     }
 
-    /// <summary>The base offset of the first batch that reaches above <paramref name="fromOffset"/>, lies below <paramref name="limitOffset"/> and has a timestamp of at least <paramref name="timestamp"/>.</summary>
+    /// <summary>
+    /// The base offset of the first batch that reaches above <paramref name="fromOffset"/>, lies below <paramref name="limitOffset"/> and
+    /// has a timestamp of at least <paramref name="timestamp"/>.
+    /// </summary>
     public long? FindTimestamp(long timestamp, long fromOffset, long limitOffset)
     {
         for (var position = 0; position < Length;)

@@ -102,7 +102,8 @@ public static class FlightFile
     private static IEnumerable<Flight> ReadCsv(string path, FileStream stream)
     {
         using var text = new StreamReader(stream);
-        using var csv = new CsvReader(text, new CsvConfiguration(CultureInfo.InvariantCulture) { PrepareHeaderForMatch = header => header.Header.Trim().ToUpperInvariant() });
+        // A column that is not there is null; Flight says which ones must be.
+        using var csv = new CsvReader(text, new CsvConfiguration(CultureInfo.InvariantCulture) { MissingFieldFound = null, PrepareHeaderForMatch = header => header.Header.Trim().ToUpperInvariant() });
         csv.Read();
         csv.ReadHeader();
         if (!csv.HeaderRecord!.Any(column => string.Equals(column.Trim(), "origin", StringComparison.OrdinalIgnoreCase)))

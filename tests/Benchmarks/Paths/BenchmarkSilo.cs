@@ -26,7 +26,7 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
     public static async Task<BenchmarkSilo> StartAsync(string countTopic, int countApplications)
     {
         var folder = Directory.CreateTempSubdirectory("streams-benchmark-").FullName;
-        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { ContentRootPath = AppContext.BaseDirectory });
+        var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true, ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().AddConsole().SetMinimumLevel(LogLevel.Warning);
         builder.AddStreamsSilo(new SiloSettings { DataPath = folder });
         for (var run = 0; run < countApplications; run++)
