@@ -34,6 +34,7 @@ public sealed class SampleTests : IDisposable
         await using (var killed = await SiloProcess.StartedAsync(folder.In("killed"), sample: true))
         {
             await FirstWindowAsync(killed);
+            (await killed.GetAsync("/apps/flight-delays")).GetProperty("state").GetString().ShouldBe("Running", "the kill comes too late");
             await killed.KillAsync();
         }
 
