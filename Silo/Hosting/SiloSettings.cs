@@ -53,6 +53,7 @@ public sealed record SiloSettings
     {
         ArgumentNullException.ThrowIfNull(configuration);
         var data = configuration["data"];
+        CheckUrls(configuration["urls"]);
         return new SiloSettings
         {
             DataPath = Path.GetFullPath(string.IsNullOrWhiteSpace(data) ? DefaultDataPath("silo") : data),
@@ -70,6 +71,27 @@ public sealed record SiloSettings
             SiloPort = Port(configuration, "silo-port", 11111),
             GatewayPort = Port(configuration, "gateway-port", 30000),
         };
+    }
+
+    /// <summary>Refuses what the server would refuse after the storage and the grains have started.</summary>
+    private static void CheckUrls(string? urls)
+    {
+        foreach (var url in (urls ?? string.Empty).Split(';', StringSplitOptions.RemoveEmptyEntries))
+        {
+            try
+            {
+                if (BindingAddress.Parse(url) is { Port: >= 0 and < 65536, PathBase: "" })
+                {
+                    continue;
+                }
+            }
+            catch (FormatException)
+            {
+                // Told below, with the other mistakes.
+            }
+
+            throw Invalid("urls", url, "an address like http://127.0.0.1:8080, or several with ; between them");
+        }
     }
 
     private static int Port(IConfiguration configuration, string name, int otherwise) => configuration[name] switch
