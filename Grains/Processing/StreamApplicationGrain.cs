@@ -36,6 +36,12 @@ internal sealed class StreamApplicationGrain(
     {
         registry.Check(Name);
         var state = stored.State;
+        if (state.WasStarted && parameters.IsEmpty)
+        {
+            // Starting again after a stop: whoever starts it need not know what it was first started with.
+            parameters = state.Parameters.ToImmutableDictionary();
+        }
+
         if (state.WasStarted && !SameParameters(state.Parameters, parameters))
         {
             throw new StreamsException(

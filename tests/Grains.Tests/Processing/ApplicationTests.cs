@@ -65,6 +65,10 @@ public sealed class ApplicationTests
         await cluster.App.StartAsync(NoParameters.Add("a", "1"));
         (await Should.ThrowAsync<StreamsException>(() => cluster.App.StartAsync(NoParameters.Add("a", "2")))).Code.ShouldBe(StreamsErrorCode.InvalidRequest);
         (await cluster.App.StartAsync(NoParameters.Add("a", "1"))).Parameters["a"].ShouldBe("1");
+
+        // After a stop, none given means those of the first start.
+        await cluster.App.StopAsync();
+        (await cluster.App.StartAsync(NoParameters)).Parameters["a"].ShouldBe("1");
         var unknown = cluster.Grains.GetGrain<IStreamApplicationGrain>("other");
         (await Should.ThrowAsync<StreamsException>(unknown.GetStatusAsync)).Code.ShouldBe(StreamsErrorCode.ApplicationNotFound);
     }
