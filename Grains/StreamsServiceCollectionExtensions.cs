@@ -3,10 +3,8 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using OrleansStreams.Groups;
 using OrleansStreams.Log;
 using OrleansStreams.Processing;
-using OrleansStreams.Processing.Sources;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
-using OrleansStreams.Topologies;
 
 namespace OrleansStreams;
 
@@ -18,9 +16,7 @@ public static class StreamsServiceCollectionExtensions
     {
         services.TryAddSingleton(options ?? new StreamsOptions());
         services.AddOptions<GroupOptions>();
-        services.TryAddSingleton(new TaskOptions());
-        services.TryAddSingleton<ISourceFiles, PhysicalSourceFiles>();
-        services.TryAddSingleton<StreamApplicationRegistry>();
+        services.AddStreamProcessing();
         services.TryAddSingleton<IApplicationCatalog>(provider => provider.GetRequiredService<StreamApplicationRegistry>());
         return services;
     }
@@ -32,10 +28,6 @@ public static class StreamsServiceCollectionExtensions
         services.AddSingleton<ILogStorage, FileLogStorage>();
         return services;
     }
-
-    /// <summary>Registers a stream application: its name, and the code that describes its topology from the parameters that it is started with. Register the same in every silo.</summary>
-    public static IServiceCollection AddStreamApplication(this IServiceCollection services, string name, Action<StreamsBuilder, ApplicationParameters> build) =>
-        services.AddSingleton(new StreamApplicationRegistration(name, build));
 
     /// <summary>Brings up, with this silo, the applications that are meant to run. Add it after the actor runtime.</summary>
     public static IServiceCollection AddStreamApplicationStarter(this IServiceCollection services) => services.AddHostedService<ApplicationStarter>();

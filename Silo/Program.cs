@@ -11,6 +11,7 @@ if (SiloCommandLine.Usage(args) is { } usage)
     return usage.ExitCode;
 }
 
+var started = false;
 try
 {
     var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
@@ -28,6 +29,7 @@ try
     var app = builder.Build();
     app.OpenStorage();
     app.MapStreamsApi();
+    app.Lifetime.ApplicationStarted.Register(() => started = true);
     app.Lifetime.ApplicationStarted.Register(() => SiloLog.Started(app.Logger, ActorRuntimeHosting.Name, settings.DataPath, string.Join(' ', app.Urls)));
     await app.RunAsync();
     return 0;
@@ -40,5 +42,11 @@ catch (StreamsException error)
 catch (IOException error) when (error.InnerException is AddressInUseException or SocketException)
 {
     Console.Error.WriteLine($"silo: {error.Message} Stop the other program or choose another address with --urls http://127.0.0.1:PORT");
+    return 1;
+}
+catch (Exception error) when (!started && SiloCommandLine.IsMistakeInSettings(error))
+{
+    // ASP.NET Core tells these by exceptions of general types, and some with a page of advice below the first line.
+    Console.Error.WriteLine($"silo: the silo cannot start: {error.Message.Split('\n')[0].TrimEnd()} Correct the setting; --help lists the options");
     return 1;
 }

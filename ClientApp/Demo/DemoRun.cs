@@ -42,7 +42,9 @@ internal static class DemoRun
 
     private static async Task<int> RunOrThrowAsync(DemoOptions options, CancellationToken cancellationToken)
     {
-        var settings = new SiloSettings { DataPath = Path.GetFullPath(options.Data ?? SiloSettings.DefaultDataPath("demo")) };
+
+        // Nobody else comes to this silo, so that any ports do: a server may run beside it.
+        var settings = new SiloSettings { DataPath = Path.GetFullPath(options.Data ?? SiloSettings.DefaultDataPath("demo")), SiloPort = 0, GatewayPort = 0 };
         if (options.Fresh)
         {
             await DeleteEarlierRunAsync(settings);

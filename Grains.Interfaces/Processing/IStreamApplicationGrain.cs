@@ -67,7 +67,12 @@ public sealed record StreamTaskStatus(
     [property: Id(0)] string TaskId, [property: Id(1)] StreamTaskState State, [property: Id(2)] long EventTimeWatermark,
     [property: Id(3)] long RecordsIn, [property: Id(4)] long RecordsOut, [property: Id(5)] long LateRecords, [property: Id(6)] long Lag,
     [property: Id(7)] long Commits, [property: Id(8)] double RecordsPerSecond, [property: Id(9)] long StateEntries,
-    [property: Id(10)] long SourceRow, [property: Id(11)] long SourceBytes, [property: Id(12)] long SourceBytesTotal, [property: Id(13)] string? Error);
+    [property: Id(10)] long SourceRow, [property: Id(11)] long SourceBytes, [property: Id(12)] long SourceBytesTotal, [property: Id(13)] string? Error)
+{
+    /// <summary>Whether the error passes, so that the application starts the task again by itself.</summary>
+    [Id(14)]
+    public bool WillRestart { get; init; }
+}
 
 /// <summary>An application as it is.</summary>
 /// <param name="Name">Its name.</param>
@@ -119,7 +124,7 @@ public sealed record StateQueryResult(
 public interface IStreamApplicationGrain : IGrainWithStringKey
 {
     /// <summary>Starts the application (durably: it starts again with every silo) or does nothing when it runs with the same parameters.</summary>
-    /// <param name="parameters">Passed to the topology's factory; fixed from the first start on.</param>
+    /// <param name="parameters">Passed to the topology's factory; fixed from the first start on, and none means those.</param>
     /// <exception cref="StreamsException">ApplicationNotFound; InvalidRequest when state exists that was made with other parameters; UnknownTopicOrPartition for a missing input topic.</exception>
     [Alias("StartAsync")]
     Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters);

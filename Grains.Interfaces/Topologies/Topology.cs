@@ -4,71 +4,148 @@ using System.Text;
 
 namespace OrleansStreams.Topologies;
 
-/// <summary>A finished topology: its sub-topologies are the connected parts, each run by one task per partition of its source.</summary>
+/// <summary>A checked topology: sub-topologies that are joined by nothing but topics.</summary>
 public sealed class Topology
 {
-    internal Topology(IEnumerable<TopologyNode> nodes)
-    {
-        TopologyNode[] all = [.. nodes];
-        var stores = all.OfType<IStoreNode>().Select(node => node.Store).ToList();
-        StreamsBuilder.Check(stores.Distinct(StringComparer.Ordinal).Count() == stores.Count, "two stores have the same name; name them apart");
-        SubTopologies = [.. all.Where(node => node.Parent is null).Select((source, index) => new SubTopology(index, source))];
-    }
+    private Topology(ImmutableArray<SubTopology> subTopologies) => SubTopologies = subTopologies;
 
-    /// <summary>The sub-topologies by number.</summary>
+    /// <summary>The sub-topologies, numbered in the order in which their first source was described.</summary>
     public ImmutableArray<SubTopology> SubTopologies { get; }
 
-    /// <summary>The topology as text.</summary>
+    /// <summary>The topology as text: each sub-topology's nodes, what they do and what they feed.</summary>
     public string Describe()
     {
         var text = new StringBuilder();
-        foreach (var sub in SubTopologies)
+        foreach (var subTopology in SubTopologies)
         {
-            text.Append(CultureInfo.InvariantCulture, $"sub-topology {sub.Number}\n");
-            Describe(sub.Source, 1, text);
+            subTopology.DescribeTo(text);
         }
 
         return text.ToString();
     }
 
-    private static void Describe(TopologyNode node, int depth, StringBuilder text)
+    internal static Topology Of(ImmutableArray<TopologyNode> nodes)
     {
-        text.Append(' ', 2 * depth).Append(node.Name).Append('\n');
-        foreach (var child in node.Children)
+        if (nodes.IsEmpty)
         {
-            Describe(child, depth + 1, text);
+            throw Invalid("The topology has no source: begin with builder.Stream(topic, ...) or builder.FileSource(...).");
+        }
+
+        var stores = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var window in nodes.OfType<WindowAggregateNode>())
+        {
+            if (!stores.Add(window.StoreName))
+            {
+                throw Invalid($"Two aggregates are kept in a store named '{window.StoreName}': give each its own name with Materialized.As.");
+            }
+        }
+
+        // Parents stand before their children, so one pass finds the components: each node joins those of its parents.
+        var component = new int[nodes.Length];
+        foreach (var node in nodes)
+        {
+            component[node.Id] = node.Parents.Count == 0 ? node.Id : node.Parents.Min(parent => component[parent.Id]);
+            foreach (var parent in node.Parents)
+            {
+                Rename(component, component[parent.Id], component[node.Id]);
+            }
+        }
+
+        var subTopologies = nodes.GroupBy(node => component[node.Id]).OrderBy(group => group.Key).Select((group, index) => SubTopology.Of(index, [.. group]));
+        return new Topology([.. subTopologies]);
+    }
+
+    internal static StreamsException Invalid(string message) => new(StreamsErrorCode.InvalidConfig, message);
+
+    private static void Rename(int[] component, int from, int to)
+    {
+        for (var i = 0; i < component.Length; i++)
+        {
+            if (component[i] == from)
+            {
+                component[i] = to;
+            }
         }
     }
 }
 
-/// <summary>A connected part of a topology with one source.</summary>
+/// <summary>A part of a topology that one task per partition runs.</summary>
 public sealed class SubTopology
 {
-    internal SubTopology(int number, TopologyNode source)
+    private SubTopology(int id, ImmutableArray<TopologyNode> nodes)
     {
-        Number = number;
-        Source = source;
-        Nodes = [.. Below(source)];
+        Id = id;
+        Nodes = nodes;
+        Sources = [.. nodes.OfType<TopicSourceNode>()];
+        File = nodes.OfType<FileSourceNode>().SingleOrDefault();
+        Stores = [.. nodes.OfType<WindowAggregateNode>().Select(window => window.StoreName)];
+        OutputTopics =
+        [
+            .. nodes.Select(node => node switch
+                {
+                    SinkNode sink => sink.Topic,
+                    WindowAggregateNode window => window.LateTopic,
+                    _ => null,
+                })
+                .OfType<string>().Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal),
+        ];
     }
 
     /// <summary>Its number.</summary>
-    public int Number { get; }
+    public int Id { get; }
 
-    /// <summary>The topic that it reads, or null for a file source.</summary>
-    public string? InputTopic => (Source as ITopicSource)?.Topic;
+    /// <summary>The topics that it reads, in order of their inputs.</summary>
+    public ImmutableArray<string> InputTopics => [.. Sources.Select(source => source.Topic)];
 
-    /// <summary>The topics that it writes to, each once, in ordinal order.</summary>
-    public ImmutableArray<string> OutputTopics => [.. Nodes.SelectMany(node => node.OutputTopics).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+    /// <summary>The topics that it writes, in ordinal order.</summary>
+    public ImmutableArray<string> OutputTopics { get; }
 
-    /// <summary>The stores that it keeps.</summary>
-    public ImmutableArray<string> Stores => [.. Nodes.OfType<IStoreNode>().Select(node => node.Store)];
-
-    /// <summary>What its state depends on: another fingerprint means state that cannot be read.</summary>
-    public string Fingerprint => string.Join(" > ", Nodes.Select(node => node.Name));
-
-    internal TopologyNode Source { get; }
+    /// <summary>The state stores that it keeps.</summary>
+    public ImmutableArray<string> Stores { get; }
 
     internal ImmutableArray<TopologyNode> Nodes { get; }
 
-    private static IEnumerable<TopologyNode> Below(TopologyNode node) => node.Children.SelectMany(Below).Prepend(node);
+    internal ImmutableArray<TopicSourceNode> Sources { get; }
+
+    internal FileSourceNode? File { get; }
+
+    /// <summary>
+    /// Everything that stored state depends on: the nodes' kinds and order, topics, stores, serdes. Functions cannot be seen; changing one is the user's
+    /// own decision about what old state means.
+    /// </summary>
+    internal string Shape
+    {
+        get
+        {
+            var shape = new StringBuilder();
+            foreach (var node in Nodes)
+            {
+                shape.Append(CultureInfo.InvariantCulture, $"{node.Shape} <{string.Join(',', node.Parents.Select(parent => Nodes.IndexOf(parent)))}>\n");
+            }
+
+            return shape.ToString();
+        }
+    }
+
+    internal static SubTopology Of(int id, ImmutableArray<TopologyNode> nodes)
+    {
+        var files = nodes.OfType<FileSourceNode>().Count();
+        if (files > 1 || (files == 1 && nodes.OfType<TopicSourceNode>().Any()))
+        {
+            throw Topology.Invalid("A file source is merged with another source: write the file to a topic of its own with .To(topic, ...) and merge the topics.");
+        }
+
+        return new SubTopology(id, nodes);
+    }
+
+    internal void DescribeTo(StringBuilder text)
+    {
+        text.Append(CultureInfo.InvariantCulture, $"Sub-topology {Id}\n");
+        foreach (var node in Nodes)
+        {
+            var children = Nodes.Where(other => other.Parents.Contains(node)).Select(other => other.Name).ToArray();
+            var what = node is FileSourceNode file ? $"file {file.Path}" : node.Shape;
+            text.Append(CultureInfo.InvariantCulture, $"  {node.Name}: {what}{(children.Length == 0 ? string.Empty : " -> " + string.Join(", ", children))}\n");
+        }
+    }
 }

@@ -2,169 +2,189 @@ using OrleansStreams.Records;
 
 namespace OrleansStreams.Topologies;
 
-/// <summary>One step of a topology.</summary>
-public abstract class TopologyNode
+/// <summary>
+/// One step of a topology: what it does, typed, and what feeds it. Nodes only describe; whoever runs them visits them
+/// (<see cref="ITopologyVisitor"/>), which is how types reach the runtime without reflection.
+/// </summary>
+internal abstract class TopologyNode(int id, string name, params TopologyNode[] parents)
 {
-    /// <summary>What the step is, for people and for the fingerprint of state: two topologies with the same names in the same order can read each other's state.</summary>
-    public abstract string Name { get; }
+    public int Id { get; } = id;
 
-    internal int Index { get; set; }
+    public string Name { get; } = name;
 
-    internal TopologyNode? Parent { get; set; }
+    public IReadOnlyList<TopologyNode> Parents { get; } = parents;
 
-    internal List<TopologyNode> Children { get; } = [];
+    /// <summary>Whether the record's key is the one that its source read, byte for byte.</summary>
+    public virtual bool KeepsKey => false;
 
-    internal virtual bool IsTerminal => false;
+    /// <summary>What stored state depends on; a change of it makes journals incompatible.</summary>
+    public abstract string Shape { get; }
 
-    /// <summary>The topics that the step writes to.</summary>
-    internal virtual IEnumerable<string> OutputTopics => [];
-
-    internal abstract TResult Accept<TResult>(ITopologyVisitor<TResult> visitor);
+    public abstract void Accept(ITopologyVisitor visitor);
 }
 
-/// <summary>Gets each kind of step with its types; how a runtime turns the description into something that runs.</summary>
-internal interface ITopologyVisitor<out TResult>
+internal interface ITopologyVisitor
 {
-    TResult Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node);
+    void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node);
 
-    TResult Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node);
+    void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node);
 
-    TResult Visit<TKey, TValue>(FilterNode<TKey, TValue> node);
+    void Visit<TKey, TValue>(FilterNode<TKey, TValue> node);
 
-    TResult Visit<TKey, TValue, TKeyOut, TValueOut>(MapNode<TKey, TValue, TKeyOut, TValueOut> node);
+    void Visit<TKey, TValue, TNewKey, TNewValue>(MapNode<TKey, TValue, TNewKey, TNewValue> node);
 
-    TResult Visit<TKey, TValue, TKeyOut, TValueOut>(FlatMapNode<TKey, TValue, TKeyOut, TValueOut> node);
+    void Visit<TKey, TValue, TNewValue>(MapValuesNode<TKey, TValue, TNewValue> node);
 
-    TResult Visit<TKey, TValue, TAggregate>(WindowAggregateNode<TKey, TValue, TAggregate> node);
+    void Visit<TKey, TValue, TNewKey, TNewValue>(FlatMapNode<TKey, TValue, TNewKey, TNewValue> node);
 
-    TResult Visit<TKey, TValue>(SinkNode<TKey, TValue> node);
+    void Visit<TKey, TValue>(MergeNode<TKey, TValue> node);
+
+    void Visit<TKey, TValue, TAggregate>(WindowAggregateNode<TKey, TValue, TAggregate> node);
+
+    void Visit<TKey, TValue>(SinkNode<TKey, TValue> node);
 }
 
-internal interface ITopicSource
+/// <summary>A source that reads a topic.</summary>
+internal abstract class TopicSourceNode(int id, string name, string topic) : TopologyNode(id, name)
 {
-    string Topic { get; }
+    public string Topic { get; } = topic;
 
-    WatermarkStrategy Watermarks { get; }
+    public abstract WatermarkStrategy Watermarks { get; }
+
+    public override bool KeepsKey => true;
 }
 
-internal interface IFileSource
+internal sealed class TopicSourceNode<TKey, TValue>(int id, string name, string topic, Consumed<TKey, TValue> consumed) : TopicSourceNode(id, name, topic)
 {
-    string SourceName { get; }
+    public Consumed<TKey, TValue> Consumed { get; } = consumed;
 
-    string Path { get; }
+    public override WatermarkStrategy Watermarks => Consumed.Watermarks;
 
-    double RowsPerSecond { get; }
+    public override string Shape => $"topic {Topic} key {Consumed.KeySerde.Name} value {Consumed.ValueSerde.Name}";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal interface IStoreNode
+/// <summary>A source that reads a file of lines.</summary>
+internal abstract class FileSourceNode(int id, string name, string path, double? rowsPerSecond) : TopologyNode(id, name)
 {
-    string Store { get; }
+    public string Path { get; } = path;
+
+    public double? RowsPerSecond { get; } = rowsPerSecond;
+
+    // The path is not part of it: a file may move; its content is checked against the journal.
+    public override string Shape => "file";
 }
 
-internal sealed class TopicSourceNode<TKey, TValue>(string topic, Consumed<TKey, TValue> consumed) : TopologyNode, ITopicSource
+internal sealed class FileSourceNode<TKey, TValue>(int id, string name, string path, double? rowsPerSecond, FileLineParser<TKey, TValue> parser)
+    : FileSourceNode(id, name, path, rowsPerSecond)
 {
-    public string Topic => topic;
+    public FileLineParser<TKey, TValue> Parser { get; } = parser;
 
-    public Consumed<TKey, TValue> Consumed => consumed;
-
-    public WatermarkStrategy Watermarks => consumed.Watermarks;
-
-    public override string Name => $"source topic {topic} ({consumed.KeySerde.Name}, {consumed.ValueSerde.Name})";
-
-    internal override TResult Accept<TResult>(ITopologyVisitor<TResult> visitor) => visitor.Visit(this);
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class FileSourceNode<TKey, TValue>(string name, string path, LineParser<TKey, TValue> parser, double rowsPerSecond) : TopologyNode, IFileSource
+internal sealed class FilterNode<TKey, TValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, bool> predicate) : TopologyNode(id, name, parent)
 {
-    public string SourceName => name;
+    public Func<TKey, TValue, bool> Predicate { get; } = predicate;
 
-    public string Path => path;
+    public override bool KeepsKey => Parents[0].KeepsKey;
 
-    public double RowsPerSecond => rowsPerSecond;
+    public override string Shape => "filter";
 
-    public LineParser<TKey, TValue> Parser => parser;
-
-    public override string Name => $"source file {name}";
-
-    internal override TResult Accept<TResult>(ITopologyVisitor<TResult> visitor) => visitor.Visit(this);
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class FilterNode<TKey, TValue>(Func<TKey, TValue, bool> predicate) : TopologyNode
+internal sealed class MapNode<TKey, TValue, TNewKey, TNewValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, (TNewKey Key, TNewValue Value)> mapper)
+    : TopologyNode(id, name, parent)
 {
-    public Func<TKey, TValue, bool> Predicate => predicate;
+    public Func<TKey, TValue, (TNewKey Key, TNewValue Value)> Mapper { get; } = mapper;
 
-    public override string Name => "filter";
+    public override string Shape => "map";
 
-    internal override TResult Accept<TResult>(ITopologyVisitor<TResult> visitor) => visitor.Visit(this);
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class MapNode<TKey, TValue, TKeyOut, TValueOut>(Func<TKey, TValue, (TKeyOut Key, TValueOut Value)> mapper) : TopologyNode
+internal sealed class MapValuesNode<TKey, TValue, TNewValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, TNewValue> mapper) : TopologyNode(id, name, parent)
 {
-    public Func<TKey, TValue, (TKeyOut Key, TValueOut Value)> Mapper => mapper;
+    public Func<TKey, TValue, TNewValue> Mapper { get; } = mapper;
 
-    public override string Name => "map";
+    public override bool KeepsKey => Parents[0].KeepsKey;
 
-    internal override TResult Accept<TResult>(ITopologyVisitor<TResult> visitor) => visitor.Visit(this);
+    public override string Shape => "map-values";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class FlatMapNode<TKey, TValue, TKeyOut, TValueOut>(Func<TKey, TValue, IEnumerable<(TKeyOut Key, TValueOut Value)>> mapper) : TopologyNode
+internal sealed class FlatMapNode<TKey, TValue, TNewKey, TNewValue>(
+    int id, string name, TopologyNode parent, Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> mapper) : TopologyNode(id, name, parent)
 {
-    public Func<TKey, TValue, IEnumerable<(TKeyOut Key, TValueOut Value)>> Mapper => mapper;
+    public Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> Mapper { get; } = mapper;
 
-    public override string Name => "flat map";
+    public override string Shape => "flat-map";
 
-    internal override TResult Accept<TResult>(ITopologyVisitor<TResult> visitor) => visitor.Visit(this);
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed record LateSink<TKey, TValue>(string Topic, ISerde<TKey> KeySerde, ISerde<TValue> ValueSerde);
+internal sealed class MergeNode<TKey, TValue>(int id, string name, TopologyNode left, TopologyNode right) : TopologyNode(id, name, left, right)
+{
+    public override bool KeepsKey => Parents[0].KeepsKey && Parents[1].KeepsKey;
+
+    public override string Shape => "merge";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+/// <summary>A windowed aggregate.</summary>
+internal abstract class WindowAggregateNode(int id, string name, TopologyNode parent, string storeName, TumblingWindows windows, string? lateTopic)
+    : TopologyNode(id, name, parent)
+{
+    public string StoreName { get; } = storeName;
+
+    public TumblingWindows Windows { get; } = windows;
+
+    public string? LateTopic { get; } = lateTopic;
+}
 
 internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
+    int id,
+    string name,
+    TopologyNode parent,
     ISerde<TKey> keySerde,
     TumblingWindows windows,
-    Func<TAggregate>? initializer,
-    Func<TKey, TValue, TAggregate, TAggregate> aggregator,
+    string? lateTopic,
     Materialized<TAggregate> materialized,
-    LateSink<TKey, TValue>? late) : TopologyNode, IStoreNode
+    WindowAggregator<TKey, TValue, TAggregate> aggregator) : WindowAggregateNode(id, name, parent, materialized.StoreName, windows, lateTopic)
 {
-    public ISerde<TKey> KeySerde => keySerde;
+    public ISerde<TKey> KeySerde { get; } = keySerde;
 
-    public TumblingWindows Windows => windows;
+    public Materialized<TAggregate> Materialized { get; } = materialized;
 
-    public Func<TAggregate>? Initializer => initializer;
+    public WindowAggregator<TKey, TValue, TAggregate> Aggregator { get; } = aggregator;
 
-    public Func<TKey, TValue, TAggregate, TAggregate> Aggregator => aggregator;
+    public override string Shape =>
+        $"tumbling {Windows.SizeMs} grace {Windows.GraceMs} store {StoreName} key {KeySerde.Name} value {Materialized.ValueSerde.Name} late {LateTopic}";
 
-    /// <summary>For reduce: the aggregate of a window's first value.</summary>
-    public Func<TValue, TAggregate>? First { get; init; }
-
-    public Materialized<TAggregate> Materialized => materialized;
-
-    public LateSink<TKey, TValue>? Late => late;
-
-    public string Store => materialized.Store;
-
-    public override string Name => $"tumbling {windows.SizeMs} ms, grace {windows.GraceMs} ms, store {Store} ({keySerde.Name}, {materialized.ValueSerde.Name})";
-
-    internal override bool IsTerminal => true;
-
-    internal override IEnumerable<string> OutputTopics => late is null ? [] : [late.Topic];
-
-    internal override TResult Accept<TResult>(ITopologyVisitor<TResult> visitor) => visitor.Visit(this);
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class SinkNode<TKey, TValue>(string topic, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : TopologyNode
+/// <summary>How an event enters a window's aggregate.</summary>
+/// <param name="First">The aggregate of the first event.</param>
+/// <param name="Next">The aggregate with one event more.</param>
+/// <param name="UsesEvent">False when key and value are not looked at, so that they need not be read.</param>
+internal sealed record WindowAggregator<TKey, TValue, TAggregate>(Func<TKey, TValue, TAggregate> First, Func<TKey, TValue, TAggregate, TAggregate> Next, bool UsesEvent);
+
+/// <summary>A sink that writes a topic.</summary>
+internal abstract class SinkNode(int id, string name, TopologyNode parent, string topic) : TopologyNode(id, name, parent)
 {
-    public string Topic => topic;
+    public string Topic { get; } = topic;
+}
 
-    public ISerde<TKey> KeySerde => keySerde;
+internal sealed class SinkNode<TKey, TValue>(int id, string name, TopologyNode parent, string topic, Produced<TKey, TValue> produced) : SinkNode(id, name, parent, topic)
+{
+    public Produced<TKey, TValue> Produced { get; } = produced;
 
-    public ISerde<TValue> ValueSerde => valueSerde;
+    public override string Shape => $"to {Topic}";
 
-    public override string Name => $"sink topic {topic} ({keySerde.Name}, {valueSerde.Name})";
-
-    internal override bool IsTerminal => true;
-
-    internal override IEnumerable<string> OutputTopics => [topic];
-
-    internal override TResult Accept<TResult>(ITopologyVisitor<TResult> visitor) => visitor.Visit(this);
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }

@@ -2,21 +2,27 @@ using Microsoft.Extensions.Logging;
 
 namespace OrleansStreams.Processing;
 
-/// <summary>Processing's log messages.</summary>
+/// <summary>What applications and tasks log. Event ids 1200 to 1299.</summary>
 internal static partial class ProcessingLog
 {
-    [LoggerMessage(300, LogLevel.Information, "Task {Task}: {From} -> {To}")]
-    public static partial void Transition(ILogger logger, string task, StreamTaskState from, StreamTaskState to);
+    [LoggerMessage(1200, LogLevel.Information, "Task {Task} restored: {RecordsIn} records processed before, {StateEntries} state entries")]
+    public static partial void TaskRestored(this ILogger logger, string task, long recordsIn, long stateEntries);
 
-    [LoggerMessage(301, LogLevel.Warning, "Task {Task} starts again after a passing failure: {Reason}")]
-    public static partial void Restarting(ILogger logger, string task, string reason);
+    [LoggerMessage(1201, LogLevel.Information, "Task {Task} completed: {RecordsIn} records in, {RecordsOut} out, {LateRecords} late")]
+    public static partial void TaskCompleted(this ILogger logger, string task, long recordsIn, long recordsOut, long lateRecords);
 
-    [LoggerMessage(302, LogLevel.Error, "Task {Task} failed: {Reason}")]
-    public static partial void Failed(ILogger logger, string task, string reason, Exception exception);
+    [LoggerMessage(1202, LogLevel.Error, "Task {Task} failed: {Reason}")]
+    public static partial void TaskFailed(this ILogger logger, string task, string reason);
 
-    [LoggerMessage(303, LogLevel.Information, "Task {Task} was fenced: another activation has opened its journal")]
-    public static partial void Fenced(ILogger logger, string task);
+    [LoggerMessage(1203, LogLevel.Warning, "Task {Task} failed and is started again: {Reason}")]
+    public static partial void TaskInterrupted(this ILogger logger, string task, string reason);
 
-    [LoggerMessage(304, LogLevel.Warning, "Application {Application} could not be supervised this time: {Reason}")]
-    public static partial void SupervisionFailed(ILogger logger, string application, string reason);
+    [LoggerMessage(1204, LogLevel.Warning, "Task {Task} could not end cleanly; its next activation restores it")]
+    public static partial void TaskStopFailed(this ILogger logger, Exception exception, string task);
+
+    [LoggerMessage(1210, LogLevel.Warning, "Application {Application} could not be brought up and is tried again: {Reason}")]
+    public static partial void ApplicationNotUp(this ILogger logger, string application, string reason);
+
+    [LoggerMessage(1211, LogLevel.Warning, "Application {Application}: task {Task} could not be started and is tried again: {Reason}")]
+    public static partial void TaskNotStarted(this ILogger logger, string application, string task, string reason);
 }

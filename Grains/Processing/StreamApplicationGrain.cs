@@ -1,234 +1,277 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using Microsoft.Extensions.Logging;
-using OrleansStreams.Clients;
-using OrleansStreams.Log;
-using OrleansStreams.Records;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
 
-/// <summary>What is kept of an application.</summary>
-[GenerateSerializer]
-[Alias("streams.application-record")]
-internal sealed class StreamApplicationRecord
+/// <summary>What an application grain stores.</summary>
+internal sealed class StreamApplicationGrainState
 {
-    /// <summary>Whether it is meant to run.</summary>
-    [Id(0)]
-    public bool IsRunning { get; set; }
-
-    /// <summary>Whether it was ever started: from then on its parameters are fixed.</summary>
-    [Id(1)]
+    /// <summary>Whether the application was ever started: its parameters are fixed since.</summary>
     public bool WasStarted { get; set; }
 
-    /// <summary>Its parameters.</summary>
-    [Id(2)]
+    /// <summary>Whether it is meant to run.</summary>
+    public bool IsRunning { get; set; }
+
     public Dictionary<string, string> Parameters { get; set; } = [];
 }
 
-/// <summary>Supervises an application's tasks: starts them, looks after them once a second, and starts again those whose silo is gone.</summary>
+/// <summary>One application: remembers that it runs, and brings up its tasks again whenever they are not.</summary>
 internal sealed class StreamApplicationGrain(
-    [PersistentState("application", "streams")] IPersistentState<StreamApplicationRecord> record, StreamApplicationRegistry registry, ILogger<StreamApplicationGrain> logger)
-    : Grain, IStreamApplicationGrain
+    [PersistentState("application", "streams")] IPersistentState<StreamApplicationGrainState> stored,
+    StreamApplicationRegistry registry,
+    ProcessingOptions options,
+    TimeProvider time,
+    ILogger<StreamApplicationGrain> logger) : Grain, IStreamApplicationGrain
 {
-    private static readonly TimeSpan SupervisionInterval = TimeSpan.FromSeconds(1);
+    private const int QueryLimitMax = 10_000;
 
-    private ImmutableArray<TaskPlan> _plan = [];
-    private IGrainTimer? _supervision;
+    private readonly Dictionary<string, SupervisedTask> _tasks = new(StringComparer.Ordinal);
+    private ApplicationPlan? _plan;
+    private IGrainTimer? _timer;
 
     private string Name => this.GetPrimaryKeyString();
 
     public async Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters)
     {
-        registry.ThrowIfUnknown(Name);
-        if (record.State.WasStarted && !Same(record.State.Parameters, parameters))
+        registry.Check(Name);
+        var state = stored.State;
+        if (state.WasStarted && parameters.IsEmpty)
+        {
+            // Starting again after a stop: whoever starts it need not know what it was first started with.
+            parameters = state.Parameters.ToImmutableDictionary();
+        }
+
+        if (state.WasStarted && !SameParameters(state.Parameters, parameters))
         {
             throw new StreamsException(
                 StreamsErrorCode.InvalidRequest,
-                $"application '{Name}' has state that was made with other parameters ({string.Join(", ", record.State.Parameters.Select(parameter => $"{parameter.Key}={parameter.Value}"))}); start it with these, or under another name");
+                $"Application '{Name}' has state that was made with other parameters ({Text(state.Parameters)}), not {Text(parameters)}: start it with those, or register the application under another name.",
+                WriteOutcome.NotWritten);
         }
 
-        // Everything that can be refused is refused before anything is kept.
-        _plan = await PlanAsync(parameters);
-        if (!record.State.IsRunning)
+        await PlanAsync(parameters);
+        if (!state.WasStarted || !state.IsRunning)
         {
-            record.State = new StreamApplicationRecord { IsRunning = true, WasStarted = true, Parameters = parameters.ToDictionary() };
-            await WriteAsync();
+            await WriteAsync(new StreamApplicationGrainState { WasStarted = true, IsRunning = true, Parameters = new(parameters) });
         }
 
-        await Task.WhenAll(_plan.Select(task => task.Grain.StartAsync(parameters)));
+        // Also tasks that have failed for good: whoever starts again has mended the cause.
+        await Task.WhenAll(_tasks.Values.Select(task => StartTaskAsync(task)));
         Supervise();
         return await GetStatusAsync();
     }
 
     public async Task StopAsync()
     {
-        registry.ThrowIfUnknown(Name);
-        if (record.State.IsRunning)
+        registry.Check(Name);
+        if (stored.State is { IsRunning: true } state)
         {
-            record.State = new StreamApplicationRecord { IsRunning = false, WasStarted = true, Parameters = record.State.Parameters };
-            await WriteAsync();
+            await WriteAsync(new StreamApplicationGrainState { WasStarted = true, IsRunning = false, Parameters = state.Parameters });
         }
 
-        _supervision?.Dispose();
-        _supervision = null;
-        await EnsurePlanAsync();
-        await Task.WhenAll(_plan.Select(task => task.Grain.StopAsync()));
+        _timer?.Dispose();
+        _timer = null;
+        if (stored.State.WasStarted)
+        {
+            await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
+            await Task.WhenAll(_tasks.Values.Select(task => TaskGrain(task).StopAsync()));
+        }
     }
 
     public async Task<StreamApplicationStatus> GetStatusAsync()
     {
-        registry.ThrowIfUnknown(Name);
-        var parameters = record.State.Parameters.ToImmutableDictionary();
-        if (!record.State.WasStarted)
+        registry.Check(Name);
+        var state = stored.State;
+        var parameters = state.Parameters.ToImmutableDictionary();
+        if (!state.WasStarted)
         {
             return new StreamApplicationStatus(Name, StreamApplicationState.Stopped, parameters, []);
         }
 
-        await EnsurePlanAsync();
-        var tasks = await Task.WhenAll(_plan.Select(StatusOfAsync));
-        var state = !record.State.IsRunning ? StreamApplicationState.Stopped
-            : tasks.Any(task => task.State == StreamTaskState.Failed) ? StreamApplicationState.Failed
-            : tasks.All(task => task.State == StreamTaskState.Completed) ? StreamApplicationState.Completed
-            : StreamApplicationState.Running;
-        return new StreamApplicationStatus(Name, state, parameters, [.. tasks]);
+        if (_plan is null)
+        {
+            await PlanAsync(parameters);
+        }
+
+        var tasks = ImmutableArray.Create(await Task.WhenAll(_tasks.Values.ToArray().Select(StatusOfAsync)));
+        return new StreamApplicationStatus(Name, StateOf(state.IsRunning, tasks), parameters, tasks);
     }
 
-    public async Task EnsureRunningAsync()
+    public Task EnsureRunningAsync()
     {
-        registry.ThrowIfUnknown(Name);
-        if (record.State.IsRunning)
+        registry.Check(Name);
+        if (stored.State.IsRunning && _timer is null)
         {
             Supervise();
-            await SuperviseTasksAsync();
         }
+
+        return Task.CompletedTask;
     }
 
     public async Task<StateQueryResult> QueryAsync(StateQuery query)
     {
-        registry.ThrowIfUnknown(Name);
-        if (query.Limit is < 1 or > 10_000 || query.FromMs > query.ToMs)
-        {
-            throw new StreamsException(StreamsErrorCode.InvalidRequest, $"the limit is {query.Limit} and the range {query.FromMs} to {query.ToMs}; the limit must be 1 to 10000, and the range must not end before it begins");
-        }
-
-        if (!record.State.IsRunning)
-        {
-            throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"application '{Name}' is stopped; start it to query it");
-        }
-
-        await EnsurePlanAsync();
-        ImmutableArray<TaskPlan> holders = [.. _plan.Where(task => task.Stores.Contains(query.Store))];
-        if (holders.IsEmpty)
+        registry.Check(Name);
+        if (query.Limit is < 1 or > QueryLimitMax || query.FromMs > query.ToMs || string.IsNullOrEmpty(query.Store))
         {
             throw new StreamsException(
-                StreamsErrorCode.StoreNotFound, $"application '{Name}' has no store '{query.Store}'; it has: {string.Join(", ", _plan.SelectMany(task => task.Stores).Distinct())}");
+                StreamsErrorCode.InvalidRequest, $"The query of store '{query.Store}' from {query.FromMs} to {query.ToMs} with limit {query.Limit} cannot be answered: name a store, a range that does not end before it begins, and a limit of 1 to {QueryLimitMax}.");
         }
 
-        // The key lies in the partition that the default partitioner gave it.
-        return await holders[KeyHash.PartitionFor(query.Key.Span, holders.Length)].Grain.QueryAsync(query);
-    }
-
-    private static bool Same(Dictionary<string, string> known, ImmutableDictionary<string, string> given) =>
-        known.Count == given.Count && given.All(parameter => known.TryGetValue(parameter.Key, out var value) && value == parameter.Value);
-
-    private async Task EnsurePlanAsync()
-    {
-        if (_plan.IsEmpty)
+        if (!stored.State.WasStarted)
         {
-            _plan = await PlanAsync(record.State.Parameters);
+            throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' was never started: start it first.");
         }
-    }
 
-    /// <summary>The tasks, after checking that every topic exists.</summary>
-    private async Task<ImmutableArray<TaskPlan>> PlanAsync(IReadOnlyDictionary<string, string> parameters)
-    {
-        var plan = ImmutableArray.CreateBuilder<TaskPlan>();
-        foreach (var part in registry.Build(Name, parameters).SubTopologies)
+        if (_plan is null)
         {
-            foreach (var topic in part.OutputTopics)
-            {
-                await DescribeAsync(topic);
-            }
-
-            var partitions = part.InputTopic is { } input ? (await DescribeAsync(input)).PartitionCount : 1;
-            for (var partition = 0; partition < partitions; partition++)
-            {
-                var taskId = string.Create(CultureInfo.InvariantCulture, $"{part.Number}_{partition}");
-                plan.Add(new TaskPlan(taskId, GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{taskId}"), part.Stores));
-            }
+            await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
         }
 
-        return plan.ToImmutable();
+        var task = _plan!.TaskOf(query.Store, query.Key.Span);
+        return await GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{task}").QueryAsync(query);
     }
 
-    private async Task<TopicDescription> DescribeAsync(string topic)
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
+        if (stored.State.IsRunning)
+        {
+            Supervise();
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private static bool SameParameters(Dictionary<string, string> x, ImmutableDictionary<string, string> y) =>
+        x.Count == y.Count && x.All(pair => y.TryGetValue(pair.Key, out var value) && value == pair.Value);
+
+    private static string Text(IEnumerable<KeyValuePair<string, string>> parameters)
+    {
+        var text = string.Join(", ", parameters.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}"));
+        return text.Length == 0 ? "none" : text;
+    }
+
+    private static StreamApplicationState StateOf(bool isRunning, ImmutableArray<StreamTaskStatus> tasks) =>
+        !isRunning ? StreamApplicationState.Stopped
+        : tasks.Any(task => task.State == StreamTaskState.Failed && !task.WillRestart) ? StreamApplicationState.Failed
+        : tasks.All(task => task.State == StreamTaskState.Completed) ? StreamApplicationState.Completed
+        : StreamApplicationState.Running;
+
+    private async Task PlanAsync(ImmutableDictionary<string, string> parameters)
+    {
+        var topology = registry.Build(Name, new ApplicationParameters(parameters));
+        _plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory));
+        foreach (var id in _plan.Tasks)
+        {
+            _tasks.TryAdd(id, new SupervisedTask(id));
+        }
+    }
+
+    private async Task WriteAsync(StreamApplicationGrainState state)
+    {
+        var before = stored.State;
+        stored.State = state;
         try
         {
-            return await GrainFactory.GetGrain<ITopicGrain>(topic).DescribeAsync();
+            await stored.WriteStateAsync();
         }
-        catch (StreamsException error) when (error.Code == StreamsErrorCode.UnknownTopicOrPartition)
+        catch (Exception error)
         {
-            throw new StreamsException(error.Code, $"application '{Name}' needs topic '{topic}', which does not exist; create it first: topics create {topic} --partitions N", inner: error);
+            // What is stored is not known: the next activation reads it.
+            stored.State = before;
+            DeactivateOnIdle();
+            throw new StreamsException(StreamsErrorCode.StorageError, $"The state of application '{Name}' could not be stored ({error.Message}): try again.", WriteOutcome.Unknown, error);
         }
     }
 
-    private async Task<StreamTaskStatus> StatusOfAsync(TaskPlan task)
-    {
-        try
-        {
-            return await task.Grain.GetStatusAsync();
-        }
-        catch (Exception error) when (ClientRetry.IsTransient(error))
-        {
-            // Its silo is gone; supervision brings it up elsewhere.
-            return new StreamTaskStatus(task.Id, StreamTaskState.Restoring, long.MinValue, 0, 0, 0, -1, 0, 0, 0, -1, -1, -1, error.Message);
-        }
-    }
+    private void Supervise() => _timer ??= this.RegisterGrainTimer(
+        static (grain, _) => grain.SuperviseAsync(),
+        this,
+        new GrainTimerCreationOptions(TimeSpan.Zero, options.SupervisionInterval) { KeepAlive = true });
 
-    private void Supervise() => _supervision ??= this.RegisterGrainTimer(
-        (_, _) => SuperviseTasksAsync(), 0, new GrainTimerCreationOptions { DueTime = SupervisionInterval, Period = SupervisionInterval, KeepAlive = true });
-
-    private async Task SuperviseTasksAsync()
+    private async Task SuperviseAsync()
     {
-        if (!record.State.IsRunning)
+        if (!stored.State.IsRunning)
         {
             return;
         }
 
         try
         {
-            await EnsurePlanAsync();
-            var parameters = record.State.Parameters.ToImmutableDictionary();
-            foreach (var task in _plan)
+            if (_plan is null)
             {
-                if ((await task.Grain.GetStatusAsync()).State is StreamTaskState.Created or StreamTaskState.Stopped)
-                {
-                    await task.Grain.StartAsync(parameters);
-                }
+                await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
             }
+
+            await Task.WhenAll(_tasks.Values.ToArray().Select(SuperviseAsync));
         }
-        catch (Exception error) when (ClientRetry.IsTransient(error))
+        catch (Exception error)
         {
-            ProcessingLog.SupervisionFailed(logger, Name, error.Message);
+            logger.ApplicationNotUp(Name, error.Message);
         }
     }
 
-    private async Task WriteAsync()
+    private async Task SuperviseAsync(SupervisedTask task)
+    {
+        var status = await StatusOfAsync(task);
+        var isDown = status.State is StreamTaskState.Created or StreamTaskState.Stopped || (status.State == StreamTaskState.Failed && status.WillRestart);
+        if (!isDown)
+        {
+            // A task that runs has another commit to show before its failures are forgotten.
+            task.Failures = status.Commits > task.CommitsAtStart ? 0 : task.Failures;
+            return;
+        }
+
+        if (task.NotBefore is { } notBefore && time.GetUtcNow() < notBefore)
+        {
+            return;
+        }
+
+        task.CommitsAtStart = status.Commits;
+        var pause = TimeSpan.FromTicks(Math.Min(options.RetryPauseMax.Ticks, options.RetryPause.Ticks << Math.Min(task.Failures++, 20)));
+        task.NotBefore = time.GetUtcNow() + pause;
+        await StartTaskAsync(task);
+    }
+
+    private async Task StartTaskAsync(SupervisedTask task)
     {
         try
         {
-            await record.WriteStateAsync();
+            await TaskGrain(task).StartAsync(stored.State.Parameters.ToImmutableDictionary());
         }
-        catch
+        catch (Exception error)
         {
-            // Whether it was written is not known: the next activation reads it.
-            DeactivateOnIdle();
-            throw;
+            logger.TaskNotStarted(Name, task.Id, error.Message);
         }
     }
 
-    /// <summary>One task as it is planned.</summary>
-    private sealed record TaskPlan(string Id, IStreamTaskGrain Grain, ImmutableArray<string> Stores);
+    private async Task<StreamTaskStatus> StatusOfAsync(SupervisedTask task)
+    {
+        try
+        {
+            task.LastStatus = await TaskGrain(task).GetStatusAsync();
+            return task.LastStatus;
+        }
+        catch (Exception error)
+        {
+            // Its silo has died or does not answer: the next ping makes a new activation.
+            var last = task.LastStatus ?? new StreamTaskStatus(task.Id, StreamTaskState.Created, long.MinValue, 0, 0, 0, -1, 0, 0, 0, -1, -1, -1, null);
+            return last with { State = StreamTaskState.Created, Error = error.Message, WillRestart = true };
+        }
+    }
+
+    private IStreamTaskGrain TaskGrain(SupervisedTask task) => GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{task.Id}");
+
+    private sealed class SupervisedTask(string id)
+    {
+        public string Id { get; } = id;
+
+        public int Failures { get; set; }
+
+        public long CommitsAtStart { get; set; }
+
+        public DateTimeOffset? NotBefore { get; set; }
+
+        public StreamTaskStatus? LastStatus { get; set; }
+    }
 }

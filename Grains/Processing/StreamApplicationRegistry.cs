@@ -1,14 +1,17 @@
+using System.Collections.Immutable;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
 
-/// <summary>An application's name and the code that describes its topology.</summary>
-internal sealed record StreamApplicationRegistration(string Name, Action<StreamsBuilder, ApplicationParameters> Build);
+/// <summary>An application that a silo knows.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Describe">Describes its topology for given parameters.</param>
+internal sealed record StreamApplicationRegistration(string Name, Action<StreamsBuilder, ApplicationParameters> Describe);
 
-/// <summary>The applications that this silo can run.</summary>
+/// <summary>The applications that a silo knows; the same ones must be registered in every silo of a cluster.</summary>
 internal sealed class StreamApplicationRegistry : IApplicationCatalog
 {
-    private readonly SortedDictionary<string, StreamApplicationRegistration> _applications = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, StreamApplicationRegistration> _applications = new(StringComparer.Ordinal);
 
     public StreamApplicationRegistry(IEnumerable<StreamApplicationRegistration> applications)
     {
@@ -16,29 +19,37 @@ internal sealed class StreamApplicationRegistry : IApplicationCatalog
         {
             if (!_applications.TryAdd(application.Name, application))
             {
-                throw new StreamsException(StreamsErrorCode.InvalidConfig, $"the stream application '{application.Name}' is registered twice; give each a name of its own");
+                throw new StreamsException(StreamsErrorCode.InvalidConfig, $"Two applications are registered as '{application.Name}': give each its own name.");
             }
         }
     }
 
-    public IReadOnlyList<string> Names => [.. _applications.Keys];
+    /// <summary>The names in ordinal order.</summary>
+    public IReadOnlyList<string> Names => [.. _applications.Keys.Order(StringComparer.Ordinal)];
 
-    /// <summary>Throws when there is no such application.</summary>
     /// <exception cref="StreamsException">ApplicationNotFound.</exception>
-    public void ThrowIfUnknown(string name) => _ = Get(name);
+    public void Check(string name) => Find(name);
 
-    /// <summary>Describes an application's topology with the parameters that it runs with.</summary>
-    /// <exception cref="StreamsException">ApplicationNotFound, or what the application's own code finds wrong with the parameters.</exception>
-    public Topology Build(string name, IReadOnlyDictionary<string, string> parameters)
+    /// <summary>Describes an application's topology.</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound; InvalidConfig when the description is wrong; InvalidRequest for a wrong parameter.</exception>
+    public Topology Build(string name, ApplicationParameters parameters)
     {
         var builder = new StreamsBuilder();
-        Get(name).Build(builder, new ApplicationParameters(parameters));
+        try
+        {
+            Find(name).Describe(builder, parameters);
+        }
+        catch (Exception error) when (error is not StreamsException)
+        {
+            throw new StreamsException(StreamsErrorCode.InvalidConfig, $"The topology of application '{name}' cannot be described: {error.GetType().Name}: {error.Message}", inner: error);
+        }
+
         return builder.Build();
     }
 
-    private StreamApplicationRegistration Get(string name) => _applications.TryGetValue(name, out var application)
+    private StreamApplicationRegistration Find(string name) => _applications.TryGetValue(name, out var application)
         ? application
         : throw new StreamsException(
             StreamsErrorCode.ApplicationNotFound,
-            $"there is no stream application '{name}'; register it in the silo with AddStreamApplication. Registered: {(_applications.Count == 0 ? "none" : string.Join(", ", _applications.Keys))}");
+            $"No application '{name}' is registered in this silo (known: {(_applications.Count == 0 ? "none" : string.Join(", ", Names))}): register it with services.AddStreamApplication(\"{name}\", ...).");
 }

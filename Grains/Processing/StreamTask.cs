@@ -1,369 +1,400 @@
+using Microsoft.Extensions.Logging;
 using OrleansStreams.Log;
 using OrleansStreams.Processing.Journal;
 using OrleansStreams.Processing.Sources;
 using OrleansStreams.Records;
+using OrleansStreams.Storage;
+using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
 
-/// <summary>How often a task commits.</summary>
-internal sealed record TaskOptions
-{
-    /// <summary>The time from the first change to its commit.</summary>
-    public TimeSpan CommitInterval { get; init; } = TimeSpan.FromMilliseconds(100);
-
-    /// <summary>Bytes of output that make it commit earlier.</summary>
-    public long CommitBytes { get; init; } = 8L * 1024 * 1024;
-
-    /// <summary>Lines of a file source between two commits at most.</summary>
-    public int CommitRows { get; init; } = 20_000;
-}
+/// <summary>What a task needs from outside.</summary>
+internal sealed record TaskEnvironment(
+    ITaskTopics Topics, ILogStorage Storage, ISourceFiles Files, ProcessingOptions Options, TimeProvider Time, ILogger Logger);
 
 /// <summary>
-/// Runs a task's engine exactly once. A commit is ONE atomic append to the task's own journal: changed state, input position, watermark and the outbox,
-/// stamped with the task's producer id and sequences. Only when it is durable is the outbox delivered; the output partitions drop by sequence what they
-/// have already. After a crash the journal is replayed and the last outbox delivered again, before anything else.
+/// Runs a task engine: restores it, feeds it, commits it. Turn-based like the grain that owns it. Ends by completion, by <see cref="StopAsync"/> or by a failure; then
+/// a new one is made from the journal.
 /// <para>
-/// One commit is under way at a time, while the engine goes on with the next records: so only the last entry's outbox can be undelivered. No producer epoch
-/// is raised on a restart: a zombie cannot append to the journal (its leader epoch is fenced), so all that it can still deliver is what the journal
-/// holds, the same bytes under the same sequences.
+/// A commit is one append to the journal; when it is durable its outbox is delivered; only then is the next commit appended. So at most the last entry's outbox can
+/// be undelivered, and a restart delivers it again before anything else. The next records are processed while a commit is under way.
 /// </para>
-/// Turn-based like the grain that owns it: its continuations run one at a time, and it yields between chunks so that queries get their turn.
 /// </summary>
-internal sealed class StreamTask(TaskEngine engine, TaskJournal journal, ITaskTransport transport, ISourceFiles files, TaskOptions options, TimeProvider time) : IAsyncDisposable
+internal sealed partial class StreamTask : IAsyncDisposable
 {
-    private readonly List<(StateQuery Query, TaskCompletionSource<StateQueryResult> Answer)> _queries = [];
-    private TaskCompletionSource _wake = NewSignal();
+    private readonly TaskPlan _plan;
+    private readonly TaskEnvironment _environment;
+    private readonly double _rowsPerSecond;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Throughput _throughput;
+    private readonly List<PendingQuery> _queries = [];
+    private readonly string _name;
+    private TaskJournal? _journal;
+    private TaskEngine? _engine;
     private Task _commit = Task.CompletedTask;
-    private FileLineReader? _lines;
-    private bool _stopping;
-    private long _changedAt;
-    private long _highWatermark = -1;
-    private long _began;
-    private long _recordsAtBegin;
+    private Task? _run;
+    private TaskCompletionSource _wake = NewWake();
+    private TaskProgress? _committed;
+    private long _committedAt;
+    private long _lastCommit;
+    private long _lastYield;
+    private bool _isOutboxPending;
+    private long[] _highWatermarks = [];
 
-    public TaskEngine Engine => engine;
-
-    /// <summary>Records behind the high watermark last seen, or -1.</summary>
-    public long Lag => engine.Input is null || _highWatermark < 0 ? -1 : Math.Max(0, _highWatermark - engine.Position);
-
-    public long SourceBytesTotal => engine.FileInput is null ? -1 : engine.FilePosition.Length;
-
-    public double RecordsPerSecond => _began == 0 ? 0 : (engine.Counters.RecordsIn - _recordsAtBegin) / Math.Max(0.001, time.GetElapsedTime(_began).TotalSeconds);
-
-    /// <summary>Replays the journal and delivers its last outbox again; makes the journal when it is new.</summary>
-    public async Task RestoreAsync(CancellationToken cancellationToken)
+    public StreamTask(TaskPlan plan, TaskEnvironment environment, double rowsPerSecond)
     {
-        var outbox = new List<Operators.OutboxBatch>();
-        await foreach (var entry in journal.ReadAsync(cancellationToken))
-        {
-            outbox = engine.Apply(entry);
-        }
-
-        if (journal.IsEmpty)
-        {
-            // The producer id is durable before its first use.
-            var position = engine.Input is { } input ? (await transport.GetOffsetsAsync(input)).LogStartOffset : 0;
-            engine.Begin(await transport.AllocateProducerIdAsync(), position);
-            await journal.AppendAsync(engine.Drain(full: true).Entry, full: true);
-        }
-
-        foreach (var (partition, batch) in outbox)
-        {
-            await transport.DeliverAsync(partition, batch, cancellationToken);
-        }
+        _plan = plan;
+        _environment = environment;
+        _rowsPerSecond = rowsPerSecond;
+        _throughput = new Throughput(environment.Time);
+        _name = $"{plan.Application}/{plan.TaskId}";
     }
 
-    /// <summary>Processes until the input ends or it is stopped; either way the last commit is durable and delivered.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
-    {
-        _began = time.GetTimestamp();
-        _recordsAtBegin = engine.Counters.RecordsIn;
-        try
-        {
-            if (engine.FileInput is not null)
-            {
-                await RunFileAsync(cancellationToken);
-            }
-            else
-            {
-                await RunTopicAsync(cancellationToken);
-            }
+    public StreamTaskState State { get; private set; }
 
-            await _commit;
-            if (engine.HasChanges || _queries.Count > 0)
-            {
-                await CommitAsync(cancellationToken);
-            }
-        }
-        catch (Exception error)
-        {
-            FailQueries(error);
-            throw;
-        }
-    }
+    /// <summary>Why it failed, if it did.</summary>
+    public StreamsException? Error { get; private set; }
 
-    /// <summary>Asks <see cref="RunAsync"/> to come to its end.</summary>
-    public void Stop()
+    private ProcessingOptions Options => _environment.Options;
+
+    private TimeProvider Time => _environment.Time;
+
+    private long NowMs => Time.GetUtcNow().ToUnixTimeMilliseconds();
+
+    /// <summary>Begins to run, in turns of the caller's scheduler; the task completes, and never fails, when the run has ended.</summary>
+    public Task Start() => _run ??= RunAsync();
+
+    /// <summary>Ends the run after a last commit.</summary>
+    public async Task StopAsync()
     {
-        _stopping = true;
+        await _stop.CancelAsync();
         _wake.TrySetResult();
+        if (_run is { } run)
+        {
+            await run;
+        }
+    }
+
+    /// <summary>The status as of the last durable commit.</summary>
+    public StreamTaskStatus Status()
+    {
+        var progress = _committed;
+        var file = _plan.SubTopology.File is null ? null : progress?.File;
+        return new StreamTaskStatus(
+            _plan.TaskId,
+            State,
+            progress?.Watermark ?? long.MinValue,
+            progress?.RecordsIn ?? 0,
+            progress?.RecordsOut ?? 0,
+            progress?.LateRecords ?? 0,
+            Lag(progress),
+            progress?.Commits ?? 0,
+            _throughput.PerSecond,
+            progress?.StateEntries ?? 0,
+            file?.Line ?? -1,
+            file?.Offset ?? -1,
+            file?.Length ?? -1,
+            Error?.Message)
+        {
+            WillRestart = Error is { } error && IsRetriable(error),
+        };
     }
 
     /// <summary>
-    /// Answers from committed state only. When nothing is uncommitted, at once; else the answer is taken at the point where the next commit is cut, and
-    /// given when that commit is durable. A query hurries the commit.
+    /// Reads a store as of a durable commit: when nothing is uncommitted, at once; else as it is when the next commit is made (which a query hastens), and answered
+    /// when that commit is durable. Uncommitted changes are hence never seen, without a second copy of the state.
     /// </summary>
-    public Task<StateQueryResult> QueryAsync(StateQuery query)
+    /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, RequestTimedOut.</exception>
+    public async Task<StateQueryResult> QueryAsync(StateQuery query)
     {
-        if (!engine.HasChanges && _commit.IsCompletedSuccessfully)
+        if (_engine is not { } engine || State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
         {
-            return Task.FromResult(Answer(query, journal.LastOffset));
+            throw NotRunning();
         }
 
-        var answer = new TaskCompletionSource<StateQueryResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _queries.Add((query, answer));
+        if (!engine.HasChanges && _commit.IsCompletedSuccessfully)
+        {
+            return Answer(engine, query, _committedAt);
+        }
+
+        if (State != StreamTaskState.Running)
+        {
+            throw NotRunning();
+        }
+
+        var pending = new PendingQuery(query);
+        _queries.Add(pending);
         _wake.TrySetResult();
-        return answer.Task;
+        try
+        {
+            return await pending.Answer.Task.WaitAsync(Options.QueryWait, Time);
+        }
+        catch (TimeoutException)
+        {
+            _queries.Remove(pending);
+            throw new StreamsException(StreamsErrorCode.RequestTimedOut, $"Task {_name} did not commit within {Options.QueryWait}: see its status, then ask again.");
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
-        FailQueries(new StreamsException(StreamsErrorCode.ApplicationNotRunning, "the task was stopped; ask again when it runs"));
-        _lines?.Dispose();
-        await journal.DisposeAsync();
+        await StopAsync();
+        _stop.Dispose();
     }
 
-    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    private async Task RunTopicAsync(CancellationToken cancellationToken)
+    private async Task RunAsync()
     {
-        var input = engine.Input!.Value;
-        using var fetching = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var fetch = engine.HasEnded ? null : transport.FetchAsync(input, engine.Position, fetching.Token);
         try
         {
-            while (!_stopping && fetch is not null)
+            Move(StreamTaskState.Restoring);
+            await RestoreAsync();
+            Move(StreamTaskState.Running);
+            if (!_engine!.IsCompleted)
             {
-                await WaitAsync(fetch, cancellationToken);
-                if (fetch.IsCompleted)
-                {
-                    var result = await fetch;
-                    _highWatermark = result.HighWatermark;
-
-                    // The next answer is on its way while this one is handled.
-                    fetch = transport.FetchAsync(input, result.NextOffset, fetching.Token);
-                    await ProcessAsync(result.Batches, cancellationToken);
-                    fetch = engine.HasEnded ? null : fetch;
-                }
-
-                await CommitIfDueAsync(cancellationToken);
-            }
-        }
-        finally
-        {
-            await fetching.CancelAsync();
-        }
-    }
-
-    private async Task ProcessAsync(ReadOnlyMemory<byte> batches, CancellationToken cancellationToken)
-    {
-        var handled = 0;
-        while (!batches.IsEmpty && !engine.HasEnded)
-        {
-            var length = RecordBatchHeader.Read(batches.Span).TotalBytes;
-            Changing();
-            engine.ProcessBatch(batches[..length]);
-            batches = batches[length..];
-            handled += length;
-            if (handled >= 256 * 1024)
-            {
-                handled = 0;
-                await CommitIfDueAsync(cancellationToken);
-                await Task.Yield();
-            }
-        }
-    }
-
-    private async Task RunFileAsync(CancellationToken cancellationToken)
-    {
-        if (engine.HasEnded)
-        {
-            return;
-        }
-
-        var input = engine.FileInput!;
-        _lines = new FileLineReader(files.Open(input.Path), input.Path);
-        engine.IdentifyFile(await _lines.SeekAsync(engine.FilePosition, cancellationToken));
-        var firstRow = engine.FilePosition.Row;
-        var committedRow = firstRow;
-        while (!_stopping && await _lines.FillAsync(cancellationToken))
-        {
-            await KeepToRateAsync(input.RowsPerSecond, engine.FilePosition.Row - firstRow, cancellationToken);
-            var allowed = RowsAllowed(input.RowsPerSecond, engine.FilePosition.Row - firstRow);
-            while (allowed-- > 0 && _lines.TryTake(out var line, out var bytes))
-            {
-                Changing();
-                engine.ProcessLine(line, bytes);
+                await ProcessAsync();
             }
 
-            if (engine.FilePosition.Row - committedRow >= options.CommitRows)
+            await CommitLastAsync();
+            if (_engine.IsCompleted)
             {
-                committedRow = engine.FilePosition.Row;
-                await _commit;
-                StartCommit(cancellationToken);
-            }
-
-            await CommitIfDueAsync(cancellationToken);
-            await Task.Yield();
-        }
-
-        if (!_stopping)
-        {
-            engine.EndFile();
-        }
-    }
-
-    // At least a millisecond's worth, so that the timer's coarseness does not eat the rate; at most a chunk, so that queries get their turn.
-    private long RowsAllowed(double rowsPerSecond, long rows) => rowsPerSecond <= 0
-        ? 2_000
-        : Math.Clamp((long)(time.GetElapsedTime(_began).TotalSeconds * rowsPerSecond) - rows, 1, 2_000);
-
-    private async Task KeepToRateAsync(double rowsPerSecond, long rows, CancellationToken cancellationToken)
-    {
-        while (rowsPerSecond > 0 && !_stopping && rows >= time.GetElapsedTime(_began).TotalSeconds * rowsPerSecond)
-        {
-            await WaitAsync(Task.Delay(TimeSpan.FromMilliseconds(10), time, cancellationToken), cancellationToken);
-            await CommitIfDueAsync(cancellationToken);
-        }
-    }
-
-    private void Changing()
-    {
-        if (!engine.HasChanges)
-        {
-            _changedAt = time.GetTimestamp();
-        }
-    }
-
-    /// <summary>Waits for input, for the commit under way, for the time to commit, or for a query or stop.</summary>
-    private async Task WaitAsync(Task input, CancellationToken cancellationToken)
-    {
-        if (input.IsCompleted)
-        {
-            return;
-        }
-
-        if (_wake.Task.IsCompleted)
-        {
-            _wake = NewSignal();
-            return;
-        }
-
-        List<Task> awaited = [input, _wake.Task];
-        if (!_commit.IsCompleted)
-        {
-            awaited.Add(_commit);
-        }
-        else if (engine.HasChanges)
-        {
-            var left = options.CommitInterval - time.GetElapsedTime(_changedAt);
-            if (left <= TimeSpan.Zero)
-            {
-                return;
-            }
-
-            awaited.Add(Task.Delay(left, time, cancellationToken));
-        }
-
-        await Task.WhenAny(awaited);
-    }
-
-    private async Task CommitIfDueAsync(CancellationToken cancellationToken)
-    {
-        if (!_commit.IsCompleted)
-        {
-            if (engine.PendingBytes < 4 * options.CommitBytes)
-            {
-                return;
-            }
-
-            // The engine is far ahead of the disk: wait, so that memory stays bounded.
-            await _commit;
-        }
-
-        await _commit;
-        var due = engine.HasChanges && (time.GetElapsedTime(_changedAt) >= options.CommitInterval || engine.PendingBytes >= options.CommitBytes || engine.HasEnded);
-        if (due || _queries.Count > 0)
-        {
-            StartCommit(cancellationToken);
-        }
-    }
-
-    private void StartCommit(CancellationToken cancellationToken) => _commit = CommitAsync(cancellationToken);
-
-    private async Task CommitAsync(CancellationToken cancellationToken)
-    {
-        var full = journal.WantsSnapshot;
-        var commit = engine.Drain(full);
-        var answers = _queries.Select(query => (query.Answer, Result: Try(() => Answer(query.Query, journal.LastOffset + 1)))).ToList();
-        _queries.Clear();
-        try
-        {
-            await journal.AppendAsync(commit.Entry, full);
-        }
-        catch (Exception error)
-        {
-            foreach (var (answer, _) in answers)
-            {
-                answer.TrySetException(error);
-            }
-
-            throw;
-        }
-
-        foreach (var (answer, result) in answers)
-        {
-            if (result.Error is { } error)
-            {
-                answer.TrySetException(error);
+                var progress = _engine.Progress;
+                _environment.Logger.TaskCompleted(_name, progress.RecordsIn, progress.RecordsOut, progress.LateRecords);
+                Move(StreamTaskState.Completed);
             }
             else
             {
-                answer.TrySetResult(result.Value!);
+                Move(StreamTaskState.Stopped);
             }
         }
-
-        // Partitions are independent, and each gets its batches in order.
-        await Task.WhenAll(commit.Outbox.GroupBy(batch => batch.Partition).Select(async partition =>
+        catch (Exception error)
         {
-            foreach (var (to, batch) in partition)
-            {
-                await transport.DeliverAsync(to, batch, cancellationToken);
-            }
-        }));
+            await FailAsync(error);
+        }
+        finally
+        {
+            FailQueries();
+            await CloseJournalAsync();
+        }
     }
 
-    private StateQueryResult Answer(StateQuery query, long commitOffset) => new([.. engine.Query(query)], engine.Watermark, commitOffset);
-
-    private static (StateQueryResult? Value, Exception? Error) Try(Func<StateQueryResult> answer)
+    private async Task ProcessAsync()
     {
         try
         {
-            return (answer(), null);
+            await (_plan.SubTopology.File is null ? RunTopicsAsync() : RunFileAsync());
         }
-        catch (StreamsException error)
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
-            return (null, error);
+            // Waiting ends with a stop; what was processed is still committed.
         }
     }
 
-    private void FailQueries(Exception error)
+    private async Task RestoreAsync()
     {
-        foreach (var (_, answer) in _queries)
+        var token = _stop.Token;
+        _lastCommit = _lastYield = Time.GetTimestamp();
+        _journal = await TaskJournal.OpenAsync(_environment.Storage, TaskJournal.IdOf(_plan.Application, _plan.TaskId), Options.Journal, token);
+        var engine = new TaskEngine(_plan, NowMs);
+        await _journal.RestoreAsync(entry => engine.Restore(entry.Span), token);
+        _engine = engine;
+        _highWatermarks = new long[_plan.SubTopology.Sources.Length];
+        if (engine.IsNew)
         {
-            answer.TrySetException(error);
+            await BeginAsync(engine);
+        }
+        else
+        {
+            _committed = engine.Progress;
+            _committedAt = _journal.NextOffset - 1;
+            _environment.Logger.TaskRestored(_name, _committed.RecordsIn, _committed.StateEntries);
+            await DeliverAsync(engine.Undelivered);
+            _isOutboxPending = engine.Undelivered.Count > 0;
+        }
+    }
+
+    /// <summary>The first commit: producer id and first positions are durable before anything is sent or processed.</summary>
+    private async Task BeginAsync(TaskEngine engine)
+    {
+        var producerId = await RetryAsync(_environment.Topics.AllocateProducerIdAsync);
+        var positions = new List<long>();
+        foreach (var source in _plan.SubTopology.Sources)
+        {
+            var partition = new TopicPartition(source.Topic, _plan.Partition);
+            positions.Add((await RetryAsync(() => _environment.Topics.GetOffsetsAsync(partition))).LogStartOffset);
         }
 
+        FilePosition? file = null;
+        if (_plan.SubTopology.File is { } source0)
+        {
+            using var opened = _environment.Files.Open(source0.Path);
+            file = await SourceLines.IdentifyAsync(opened, _stop.Token);
+        }
+
+        engine.Begin(producerId, positions, file);
+        await CommitAsync();
+        await _commit;
+    }
+
+    private bool IsCommitDue() =>
+        _engine!.HasChanges &&
+        (_queries.Count > 0 || Time.GetElapsedTime(_lastCommit) >= Options.CommitInterval || _engine.PendingBytes >= Options.CommitBytes);
+
+    /// <summary>Begins a commit, after the one before has been delivered.</summary>
+    private async Task CommitAsync()
+    {
+        await _commit;
+        _lastCommit = Time.GetTimestamp();
+        var engine = _engine!;
+        var commit = engine.Drain();
+        var offset = _journal!.NextOffset;
+        var answers = _queries.ConvertAll(pending => (pending, pending.Evaluate(query => Answer(engine, query, offset))));
         _queries.Clear();
+        _isOutboxPending = commit.Outbox.Count > 0;
+        _commit = AppendAndDeliverAsync(commit, engine.Progress, offset, answers);
+    }
+
+    private async Task AppendAndDeliverAsync(TaskCommit commit, TaskProgress progress, long offset, List<(PendingQuery Query, Action Complete)> answers)
+    {
+        try
+        {
+            await _journal!.AppendAsync(commit, NowMs);
+        }
+        catch
+        {
+            answers.ForEach(answer => answer.Query.Answer.TrySetException(NotRunning()));
+            throw;
+        }
+
+        _committed = progress;
+        _committedAt = offset;
+        _throughput.Add(progress.RecordsIn);
+        answers.ForEach(answer => answer.Complete());
+        await DeliverAsync(commit.Outbox);
+        if (commit.EndsSnapshot)
+        {
+            await _journal.TruncateAsync(CancellationToken.None);
+        }
+    }
+
+    /// <summary>
+    /// Commits what is left, and then the fact that the last outbox was delivered: an empty entry behind it. Without that a restart after a long silence would
+    /// deliver it again to partitions that may have forgotten this producer by then.
+    /// </summary>
+    private async Task CommitLastAsync()
+    {
+        await _commit;
+        if (_engine!.HasChanges)
+        {
+            await CommitAsync();
+            await _commit;
+        }
+
+        if (_isOutboxPending)
+        {
+            await CommitAsync();
+            await _commit;
+        }
+    }
+
+    private async ValueTask YieldAsync()
+    {
+        if (Time.GetElapsedTime(_lastYield) >= Options.TurnLength)
+        {
+            await Task.Yield();
+            _lastYield = Time.GetTimestamp();
+        }
+    }
+
+    private static StateQueryResult Answer(TaskEngine engine, StateQuery query, long offset) => new([.. engine.Query(query)], engine.Watermarks.Watermark, offset);
+
+    private StreamsException NotRunning() =>
+        new(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} is {State.ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
+
+    private long Lag(TaskProgress? progress)
+    {
+        if (progress is null || _highWatermarks.Length == 0)
+        {
+            return -1;
+        }
+
+        var lag = 0L;
+        for (var input = 0; input < _highWatermarks.Length; input++)
+        {
+            lag += Math.Max(0, _highWatermarks[input] - progress.Positions[input]);
+        }
+
+        return lag;
+    }
+
+    private async Task FailAsync(Exception error)
+    {
+        if (_stop.IsCancellationRequested && error is OperationCanceledException)
+        {
+            Move(StreamTaskState.Stopped);
+            return;
+        }
+
+        Error = error as StreamsException
+            ?? new StreamsException(StreamsErrorCode.StorageError, $"Task {_name} was interrupted: {error.Message}", WriteOutcome.Unknown, error);
+        Move(StreamTaskState.Failed);
+        if (IsRetriable(Error))
+        {
+            _environment.Logger.TaskInterrupted(_name, Error.Message);
+        }
+        else
+        {
+            _environment.Logger.TaskFailed(_name, Error.Message);
+        }
+
+        // A commit under way ends by itself; its failure is this one or follows from it.
+        await Task.WhenAny(_commit);
+    }
+
+    private void FailQueries()
+    {
+        _queries.ForEach(pending => pending.Answer.TrySetException(NotRunning()));
+        _queries.Clear();
+    }
+
+    private async Task CloseJournalAsync()
+    {
+        try
+        {
+            if (_journal is { } journal)
+            {
+                await journal.DisposeAsync();
+            }
+        }
+        catch (Exception error)
+        {
+            _environment.Logger.TaskStopFailed(error, _name);
+        }
+    }
+
+    private void Move(StreamTaskState to)
+    {
+        StreamTaskStates.Check(State, to);
+        State = to;
+    }
+
+    private static TaskCompletionSource NewWake() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private sealed class PendingQuery(StateQuery query)
+    {
+        public TaskCompletionSource<StateQueryResult> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>Reads now; the result answers later.</summary>
+        public Action Evaluate(Func<StateQuery, StateQueryResult> read)
+        {
+            try
+            {
+                var result = read(query);
+                return () => Answer.TrySetResult(result);
+            }
+            catch (StreamsException error)
+            {
+                return () => Answer.TrySetException(error);
+            }
+        }
     }
 }

@@ -1,265 +1,326 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
-using OrleansStreams.Log;
 using OrleansStreams.Processing.Journal;
 using OrleansStreams.Processing.Operators;
 using OrleansStreams.Processing.Sources;
+using OrleansStreams.Processing.State;
 using OrleansStreams.Processing.Watermarks;
-using OrleansStreams.Processing.Windows;
 using OrleansStreams.Records;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
 
+/// <summary>What a task engine is made of.</summary>
+internal sealed record TaskPlan
+{
+    public required string Application { get; init; }
+
+    public required SubTopology SubTopology { get; init; }
+
+    public required int Partition { get; init; }
+
+    /// <summary>The topics of <see cref="SubTopology.OutputTopics"/>, in that order.</summary>
+    public required IReadOnlyList<OutputTopic> Outputs { get; init; }
+
+    /// <summary>Per input, how many tasks have to say that it has ended: the file tasks of the application that write its topic, at least one.</summary>
+    public required IReadOnlyList<int> ExpectedEnds { get; init; }
+
+    /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
+    public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
+
+    public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
+}
+
 /// <summary>
-/// One task's state and operators: pure and deterministic, without any input or output of its own. It takes batches or lines, and gives journal entries.
-/// Everything that it knows can be made again by applying its entries in order; the owner throws it away after any failure.
+/// One task, without any input or output: takes batches, gives commits. A pure function of its inputs: the same batches, cut and interleaved in whatever
+/// way and replayed after whatever crash, give the same results (see <see cref="WindowProcessor{TKey, TValue, TAggregate}"/> for windows). After
+/// an exception the engine is in no defined state; make a new one from the journal.
 /// </summary>
 internal sealed class TaskEngine
 {
-    private readonly string _taskId;
-    private readonly SubTopology _topology;
-    private readonly Dictionary<string, TopicOutput> _outputs;
-    private readonly IReadOnlyList<IStateStore> _stores;
-    private readonly IReadOnlyList<IWatermarkListener> _listeners;
-    private readonly ITopicInput? _topicInput;
+    private readonly TaskPlan _plan;
+    private readonly TaskContext _context;
+    private readonly Outbox _outbox;
     private readonly WatermarkTracker _watermarks;
-    private readonly long _outOfOrdernessMs;
-    private long _producerId;
-    private bool _changed;
+    private readonly TopicSource[] _sources;
+    private readonly FileSource? _file;
+    private readonly IWindowCloser[] _closers;
+    private readonly IStateStore[] _stores;
+    private readonly TaskGraph _graph;
+    private readonly TaskSnapshots _snapshots;
+    private readonly ByteBuffer _buffer = new();
+    private readonly TaskState _state;
+    private bool _hasChanges;
 
-    /// <summary>Creates the task's engine, empty.</summary>
-    /// <param name="topology">Its sub-topology.</param>
-    /// <param name="partition">Its number: the partition of the input topic, 0 for a file source.</param>
-    /// <param name="outputTopics">The topics that it writes to.</param>
-    public TaskEngine(SubTopology topology, int partition, IEnumerable<TopicDescription> outputTopics)
+    public TaskEngine(TaskPlan plan, long nowMs = 0)
     {
-        _topology = topology;
-        _taskId = string.Create(CultureInfo.InvariantCulture, $"{topology.Number}_{partition}");
-        _outputs = outputTopics.ToDictionary(topic => topic.Name, topic => new TopicOutput(topic), StringComparer.Ordinal);
-        var factory = new ProcessorFactory(_outputs, Counters);
-        var source = topology.Source.Accept(factory);
-        (_topicInput, FileInput) = (source as ITopicInput, source as IFileInput);
-        (_stores, _listeners) = (factory.Stores, factory.Listeners);
-        _watermarks = new WatermarkTracker(1);
-        Input = topology.InputTopic is { } topic ? new TopicPartition(topic, partition) : null;
-        _outOfOrdernessMs = (long)(_topicInput?.Watermarks.OutOfOrderness.TotalMilliseconds ?? 0);
+        _plan = plan;
+        _watermarks = new WatermarkTracker([.. plan.SubTopology.Sources.Select(source => source.Watermarks)], nowMs);
+        _outbox = new Outbox(plan.Outputs, plan.Partition);
+        _context = new TaskContext(_watermarks, _outbox);
+        _graph = new TaskGraph(plan.SubTopology, _context);
+        _sources = _graph.Sources;
+        _file = _graph.File;
+        _closers = _graph.Closers;
+        _stores = _graph.Stores;
+        _snapshots = new TaskSnapshots(_stores, plan.SnapshotBytesMin);
+        _state = new TaskState(_sources.Length);
     }
 
-    /// <summary>The partition that it reads, or null for a file source.</summary>
-    public TopicPartition? Input { get; }
+    /// <summary>Whether there is something to commit.</summary>
+    public bool HasChanges => _hasChanges;
 
-    /// <summary>The file source, or null.</summary>
-    public IFileInput? FileInput { get; }
+    /// <summary>A rough size of the next commit.</summary>
+    public long PendingBytes => _outbox.PendingBytes + _stores.Sum(store => store.PendingBytes);
 
-    /// <summary>The next offset to read.</summary>
-    public long Position { get; private set; }
+    /// <summary>Whether every input has ended.</summary>
+    public bool IsCompleted => _state.IsFileEnded || (_sources.Length > 0 && _watermarks.IsAtEnd);
 
-    /// <summary>For a file source: how far it has read, and which file.</summary>
-    public FilePosition FilePosition { get; private set; } = FilePosition.Beginning;
+    /// <summary>What the last restored entry wanted delivered.</summary>
+    public IReadOnlyList<OutboxItem> Undelivered { get; private set; } = [];
 
-    public TaskCounters Counters { get; } = new();
+    /// <summary>Whether nothing was restored: the task is new, and <see cref="Begin"/> must be called.</summary>
+    public bool IsNew => _outbox.ProducerId < 0;
 
-    public long Watermark => _watermarks.Watermark;
+    public WatermarkTracker Watermarks => _watermarks;
 
-    public long StateEntries => _stores.Sum(store => store.Entries);
+    public FilePosition? File => _state.File;
 
-    /// <summary>Whether the input has ended and everything was handled.</summary>
-    public bool HasEnded => _watermarks.HasEnded(0);
+    public long PositionOf(int input) => _state.Positions[input];
 
-    /// <summary>Whether there is anything to commit.</summary>
-    public bool HasChanges => _changed;
+    public bool IsInputEnded(int input) => _watermarks.IsEnded(input);
 
-    /// <summary>Bytes that wait to be written.</summary>
-    public long PendingBytes => _outputs.Values.Sum(output => output.Bytes);
+    public TaskProgress Progress => new(
+        _watermarks.Watermark, _state.RecordsIn, _outbox.Records, _context.LateRecords, _state.Commit, _stores.Sum(store => store.Entries), _state.File, IsCompleted, [.. _state.Positions]);
 
-    /// <summary>Handles one record batch, from <see cref="Position"/> on.</summary>
-    /// <exception cref="StreamsException">CorruptBatch; SerializationFailed or InvalidInput when a serde or user code throws, naming partition and offset. The engine is of no use afterwards.</exception>
-    public void ProcessBatch(ReadOnlyMemory<byte> batch)
+    /// <summary>Begins a new task. The first commit makes the producer id durable, before anything is sent under it.</summary>
+    public void Begin(long producerId, IReadOnlyList<long> positions, FilePosition? file)
     {
-        var error = RecordBatch.Validate(batch.Span, out var header);
-        if (error != StreamsErrorCode.None)
+        _outbox.ProducerId = producerId;
+        for (var input = 0; input < positions.Count; input++)
         {
-            throw new StreamsException(error, $"a batch of {Input} at offset {Position} fails its checks");
+            _state.Positions[input] = positions[input];
         }
 
-        if (header.IsControl)
-        {
-            ProcessControl(batch);
-        }
-        else
-        {
-            ProcessRecords(batch);
-        }
-
-        Position = header.NextOffset;
-        _changed = true;
+        _state.File = file;
+        _hasChanges = true;
     }
 
-    /// <summary>Handles one line of the file source and moves behind it.</summary>
-    /// <exception cref="StreamsException">InvalidInput, naming file and line.</exception>
-    public void ProcessLine(ReadOnlySpan<byte> line, long bytesWithBreak)
+    /// <summary>Takes the file as it is now, of which nothing was processed yet.</summary>
+    public void BeginFile(FilePosition identity)
     {
-        var number = FilePosition.Row + 1;
-        try
-        {
-            FileInput!.Process(line, number);
-        }
-        catch (Exception error)
-        {
-            throw new StreamsException(StreamsErrorCode.InvalidInput, string.Create(CultureInfo.InvariantCulture, $"{FileInput!.Path}, line {number}: {error.Message}"), inner: error);
-        }
-
-        FilePosition = FilePosition with { Bytes = FilePosition.Bytes + bytesWithBreak, Row = number };
-        Counters.RecordsIn++;
-        _changed = true;
+        _hasChanges |= _state.File != identity;
+        _state.File = identity;
     }
 
-    /// <summary>Fixes which file it is; before the first line.</summary>
-    public void IdentifyFile(FilePosition position)
-    {
-        FilePosition = position;
-        _changed = true;
-    }
-
-    /// <summary>The file has ended: so has the input of every topic that it writes to.</summary>
-    public void EndFile()
-    {
-        foreach (var output in _outputs.Values)
-        {
-            output.AppendEndOfInput(_taskId);
-        }
-
-        _watermarks.End(0);
-        _changed = true;
-    }
-
-    /// <summary>Takes out everything since the last commit as one journal entry and its outbox.</summary>
-    public TaskCommit Drain(bool full)
-    {
-        Counters.RecordsOut += _outputs.Values.Sum(output => output.Records);
-        Counters.Commits++;
-        var outbox = new List<OutboxBatch>();
-        foreach (var output in _outputs.Values)
-        {
-            output.Drain(_producerId, outbox);
-        }
-
-        var writer = new EntryWriter();
-        JournalEntry.WriteHead(writer, full, _topology.Fingerprint, _producerId);
-        writer.Long(Position);
-        writer.Long(_watermarks.Of(0));
-        FilePosition.Write(writer);
-        Counters.Write(writer);
-        foreach (var store in _stores)
-        {
-            // A full entry holds the changes too: they are taken out first, so that the next entry begins behind them.
-            if (full)
-            {
-                store.WriteChanges(new EntryWriter());
-                store.WriteAll(writer);
-            }
-            else
-            {
-                store.WriteChanges(writer);
-            }
-        }
-
-        JournalEntry.WriteSequences(writer, full ? _outputs.Values : []);
-        JournalEntry.WriteOutbox(writer, outbox);
-        _changed = false;
-        return new TaskCommit(writer.Written.ToArray(), outbox);
-    }
-
-    /// <summary>Begins a new journal.</summary>
-    public void Begin(long producerId, long position)
-    {
-        _producerId = producerId;
-        Position = position;
-        _changed = true;
-    }
-
-    /// <summary>Applies a journal entry, as it was when it was drained; answers its outbox.</summary>
-    /// <exception cref="StreamsException">IncompatibleState when another topology wrote it; CorruptLog.</exception>
-    public List<OutboxBatch> Apply(ReadOnlyMemory<byte> entry)
-    {
-        var reader = new EntryReader(entry.Span);
-        var full = JournalEntry.ReadHead(ref reader, _taskId, _topology.Fingerprint, ref _producerId);
-        Position = reader.Long();
-        _watermarks.Restore(0, reader.Long());
-        FilePosition = FilePosition.Read(ref reader);
-        Counters.Read(ref reader);
-        foreach (var store in _stores)
-        {
-            if (full)
-            {
-                store.Clear();
-            }
-
-            store.Apply(ref reader);
-        }
-
-        JournalEntry.ReadSequences(ref reader, _outputs);
-        return JournalEntry.ReadOutbox(ref reader, entry, _outputs);
-    }
-
-    /// <summary>The entries of a key.</summary>
-    /// <exception cref="StreamsException">StoreNotFound.</exception>
-    public List<StateEntry> Query(StateQuery query)
-    {
-        var store = _stores.FirstOrDefault(store => store.Name == query.Store)
-            ?? throw new StreamsException(StreamsErrorCode.StoreNotFound, $"there is no store '{query.Store}'; this task has {string.Join(", ", _stores.Select(store => store.Name))}");
-        return store.Query(query.Key.Span, query.FromMs, query.ToMs, query.Limit);
-    }
-
-    private void ProcessRecords(ReadOnlyMemory<byte> batch)
+    /// <summary>Processes one whole batch of an input.</summary>
+    /// <exception cref="StreamsException">InvalidInput when user code failed; SerializationFailed, InvalidTimestamp, RecordTooLarge, CorruptBatch.</exception>
+    public void ProcessBatch(int input, ReadOnlyMemory<byte> batch, long nowMs = 0)
     {
         var reader = new RecordBatchReader(batch);
-        var offset = Position;
+        var header = reader.Header;
+        _hasChanges = true;
+        _watermarks.MarkActive(input, nowMs);
+        if (header.IsControl)
+        {
+            TakeMarker(input, batch);
+            _state.Positions[input] = Math.Max(_state.Positions[input], header.NextOffset);
+            return;
+        }
+
+        var source = _sources[input];
+        var position = _state.Positions[input];
+        var offset = header.BaseOffset;
         try
         {
             while (reader.TryRead(out var record))
             {
-                if (record.Offset < Position)
+                offset = record.Offset;
+                if (offset < position)
                 {
                     continue;
                 }
 
-                offset = record.Offset;
-                var eventTime = _topicInput!.Process(record, _watermarks.Of(0));
-                Counters.RecordsIn++;
-
-                // After the record, not after the batch: see WindowProcessor.
-                if (_watermarks.Observe(0, eventTime, _outOfOrdernessMs))
+                _context.InputWatermark = _watermarks.WatermarkOf(input);
+                var eventTime = source.Process(record);
+                _state.RecordsIn++;
+                if (_watermarks.Observe(input, eventTime))
                 {
-                    Advance();
+                    CloseWindows();
                 }
             }
         }
         catch (Exception error)
         {
-            var code = (error as StreamsException)?.Code ?? StreamsErrorCode.InvalidInput;
-            throw new StreamsException(code, $"{Input} at offset {offset}: {error.Message}", inner: error);
+            var what = string.Create(CultureInfo.InvariantCulture, $"record at offset {offset} of topic '{_plan.SubTopology.Sources[input].Topic}', partition {_plan.Partition}");
+            ThrowFailed(what, error);
+        }
+
+        _state.Positions[input] = Math.Max(position, header.NextOffset);
+    }
+
+    /// <summary>Processes one line of the source file.</summary>
+    /// <param name="line">The line without its line break.</param>
+    /// <param name="next">Where the next line begins; its line number is that of this line.</param>
+    /// <exception cref="StreamsException">InvalidInput, naming file and line; RecordTooLarge.</exception>
+    public void ProcessLine(ReadOnlySpan<byte> line, FilePosition next)
+    {
+        _hasChanges = true;
+        if (!line.IsEmpty)
+        {
+            try
+            {
+                _state.LastTimestamp = Math.Max(_state.LastTimestamp, _file!.Process(line, next.Line));
+            }
+            catch (Exception error)
+            {
+                var what = string.Create(CultureInfo.InvariantCulture, $"line {next.Line} of file {_plan.SubTopology.File!.Path}");
+                ThrowFailed(what, error);
+            }
+
+            _state.RecordsIn++;
+        }
+
+        _state.File = next;
+    }
+
+    /// <summary>The source file came to its end: every partition of the topics that this task writes is told, once, through the outbox.</summary>
+    public void EndOfFile()
+    {
+        _hasChanges = true;
+        _state.IsFileEnded = true;
+        for (var topic = 0; topic < _plan.Outputs.Count; topic++)
+        {
+            _outbox.AppendEnd(topic, $"{_plan.Application}/{_plan.TaskId}", Math.Max(_state.LastTimestamp, 0));
         }
     }
 
-    private void ProcessControl(ReadOnlyMemory<byte> batch)
+    /// <summary>Lets silent inputs step aside.</summary>
+    public void AdvanceTime(long nowMs)
     {
-        if (WatermarkMarker.TryRead(batch, out _, out var watermark) && watermark == WatermarkMarker.EndOfInput && _watermarks.End(0))
+        if (_sources.Length > 1 && _watermarks.Advance(nowMs))
         {
-            Advance();
+            _hasChanges = true;
+            CloseWindows();
         }
     }
 
-    private void Advance()
+    /// <summary>Makes the commit of everything since the last one. The caller appends its entry to the journal as one batch, then delivers its outbox.</summary>
+    public TaskCommit Drain()
     {
-        foreach (var listener in _listeners)
+        _hasChanges = false;
+        _state.Commit++;
+        var items = _outbox.Drain();
+        foreach (var store in _stores)
         {
-            listener.Advance(_watermarks.Watermark);
+            store.Evict(_watermarks.MaxEventTime);
         }
+
+        _buffer.Clear();
+        var (begins, ends) = JournalFormat.Write(_buffer, this, items, _snapshots);
+        _snapshots.Written(_buffer.Length, begins, ends);
+        return new TaskCommit(_buffer.Span.ToArray(), items, begins, ends);
+    }
+
+    /// <summary>Applies a journal entry.</summary>
+    /// <exception cref="StreamsException">IncompatibleState, CorruptLog.</exception>
+    public void Restore(ReadOnlySpan<byte> entry)
+    {
+        Undelivered = JournalFormat.Read(entry, this);
+        foreach (var store in _stores)
+        {
+            store.Evict(_watermarks.MaxEventTime);
+        }
+
+        _graph.Restored();
+        _snapshots.Restored(entry.Length);
+    }
+
+    /// <summary>Reads a store as it is now.</summary>
+    /// <exception cref="StreamsException">StoreNotFound.</exception>
+    public List<StateEntry> Query(StateQuery query)
+    {
+        var store = _stores.FirstOrDefault(candidate => candidate.Name == query.Store)
+            ?? throw new StreamsException(StreamsErrorCode.StoreNotFound, $"The application '{_plan.Application}' has no store '{query.Store}': see the stores in its topology.");
+        var entries = new List<StateEntry>();
+        store.Query(query.Key.Span, query.FromMs, query.ToMs, query.Limit, entries);
+        return entries;
+    }
+
+    internal TaskPlan Plan => _plan;
+
+    internal TaskState State => _state;
+
+    internal Outbox Outbox => _outbox;
+
+    internal TaskContext Context => _context;
+
+    internal IStateStore[] Stores => _stores;
+
+    private void TakeMarker(int input, ReadOnlyMemory<byte> batch)
+    {
+        // Only the end of input is told by markers so far; a watermark short of the end comes with repartition topics.
+        if (!WatermarkMarker.TryRead(batch, out var task, out var watermark) || watermark != WatermarkMarker.EndOfInput)
+        {
+            return;
+        }
+
+        if (_state.EndedBy[input].Add(task) && _state.EndedBy[input].Count >= _plan.ExpectedEnds[input] && _watermarks.EndInput(input))
+        {
+            CloseWindows();
+        }
+    }
+
+    private void CloseWindows()
+    {
+        var watermark = _watermarks.Watermark;
+        foreach (var closer in _closers)
+        {
+            if (closer.NextCloseAt <= watermark && closer.NextCloseAt != long.MaxValue)
+            {
+                closer.CloseUpTo(watermark);
+            }
+        }
+    }
+
+    [DoesNotReturn]
+    private void ThrowFailed(string what, Exception error)
+    {
+        var code = error is StreamsException streams ? streams.Code : StreamsErrorCode.InvalidInput;
+        var type = error is StreamsException ? string.Empty : error.GetType().Name + ": ";
+        throw new StreamsException(
+            code,
+            $"Application '{_plan.Application}', task {_plan.TaskId}, failed on the {what}: {type}{error.Message} Nothing after it was processed; correct the data or the application's code, then start it again.",
+            WriteOutcome.NotWritten,
+            error);
     }
 }
 
-/// <summary>What a commit writes.</summary>
+/// <summary>What a task has done, as of one moment.</summary>
+internal sealed record TaskProgress(
+    long Watermark, long RecordsIn, long RecordsOut, long LateRecords, long Commits, long StateEntries, FilePosition? File, bool IsCompleted, long[] Positions);
+
+/// <summary>A commit to be made durable.</summary>
 /// <param name="Entry">The journal entry.</param>
-/// <param name="Outbox">What is delivered once it is durable.</param>
-internal sealed record TaskCommit(byte[] Entry, IReadOnlyList<OutboxBatch> Outbox);
+/// <param name="Outbox">To be delivered when the entry is durable.</param>
+/// <param name="BeginsSnapshot">A restore can begin with this entry once the snapshot has ended.</param>
+/// <param name="EndsSnapshot">The entries before the snapshot's beginning are not needed any more.</param>
+internal sealed record TaskCommit(byte[] Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot);
+
+/// <summary>The engine's state besides stores, watermarks and sequences.</summary>
+internal sealed class TaskState(int inputs)
+{
+    public long[] Positions { get; } = new long[inputs];
+
+    public SortedSet<string>[] EndedBy { get; } = [.. Enumerable.Range(0, inputs).Select(_ => new SortedSet<string>(StringComparer.Ordinal))];
+
+    public FilePosition? File { get; set; }
+
+    public bool IsFileEnded { get; set; }
+
+    public long LastTimestamp { get; set; } = long.MinValue;
+
+    public long RecordsIn { get; set; }
+
+    public long Commit { get; set; }
+}

@@ -13,7 +13,13 @@ internal static class ActorRuntimeHosting
     /// <summary>The runtime's name, for people.</summary>
     public const string Name = "orleans";
 
-    public static void AddActorRuntime(this IHostApplicationBuilder builder, SiloSettings settings) => builder.UseOrleans(silo =>
+    public static void AddActorRuntime(this IHostApplicationBuilder builder, SiloSettings settings)
+    {
+        var resolved = OrleansPorts.Resolve(settings);
+        builder.UseOrleans(silo => Configure(silo, resolved));
+    }
+
+    private static void Configure(ISiloBuilder silo, SiloSettings settings)
     {
         if (settings.PostgreSql is { } connection)
         {
@@ -39,5 +45,5 @@ internal static class ActorRuntimeHosting
             silo.UseLocalhostClustering(settings.SiloPort, settings.GatewayPort, primarySiloEndpoint: null, settings.ServiceId, settings.ClusterId);
             silo.Services.AddKeyedSingleton<IGrainStorage>("streams", (_, _) => new OrleansFileGrainStorage(settings.GrainsPath));
         }
-    });
+    }
 }

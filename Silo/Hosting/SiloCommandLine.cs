@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+
 namespace OrleansStreams.Silo.Hosting;
 
 /// <summary>What a silo says about its own command line.</summary>
@@ -20,6 +22,10 @@ internal static class SiloCommandLine
     {
         "urls", "data", "flush", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
     };
+
+    /// <summary>Whether what stopped a start is a setting of ASP.NET Core that cannot be used: a file of settings, an address, a certificate, a log level.</summary>
+    public static bool IsMistakeInSettings(Exception error) =>
+        error is InvalidDataException or InvalidOperationException or FormatException or ArgumentException or SocketException or IOException or UnauthorizedAccessException;
 
     /// <summary>Null when the command line can be used; else what to print, and the exit code (0 for help, 2 for a mistake).</summary>
     public static (string Text, int ExitCode)? Usage(string[] args)

@@ -28,10 +28,10 @@ public sealed record SiloSettings
     /// <summary>The Orleans service's id (<c>service-id</c>), in the orleans build only.</summary>
     public string ServiceId { get; init; } = "streams";
 
-    /// <summary>The port between silos (<c>silo-port</c>), in the orleans build only.</summary>
+    /// <summary>The port between silos (<c>silo-port</c>; 0: any that is free), in the orleans build only.</summary>
     public int SiloPort { get; init; } = 11111;
 
-    /// <summary>The port for clients (<c>gateway-port</c>), in the orleans build only.</summary>
+    /// <summary>The port for clients (<c>gateway-port</c>; 0: any that is free), in the orleans build only.</summary>
     public int GatewayPort { get; init; } = 30000;
 
     /// <summary>The folder of logs.</summary>
@@ -53,6 +53,7 @@ public sealed record SiloSettings
     {
         ArgumentNullException.ThrowIfNull(configuration);
         var data = configuration["data"];
+        CheckUrls(configuration["urls"]);
         return new SiloSettings
         {
             DataPath = Path.GetFullPath(string.IsNullOrWhiteSpace(data) ? DefaultDataPath("silo") : data),
@@ -72,11 +73,32 @@ public sealed record SiloSettings
         };
     }
 
+    /// <summary>Refuses what the server would refuse after the storage and the grains have started.</summary>
+    private static void CheckUrls(string? urls)
+    {
+        foreach (var url in (urls ?? string.Empty).Split(';', StringSplitOptions.RemoveEmptyEntries))
+        {
+            try
+            {
+                if (BindingAddress.Parse(url) is { Port: >= 0 and < 65536, PathBase: "" })
+                {
+                    continue;
+                }
+            }
+            catch (FormatException)
+            {
+                // Told below, with the other mistakes.
+            }
+
+            throw Invalid("urls", url, "an address like http://127.0.0.1:8080, or several with ; between them");
+        }
+    }
+
     private static int Port(IConfiguration configuration, string name, int otherwise) => configuration[name] switch
     {
         null or "" => otherwise,
-        var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port is > 0 and < 65536 => port,
-        var text => throw Invalid(name, text, "a port from 1 to 65535"),
+        var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port < 65536 => port,
+        var text => throw Invalid(name, text, "a port from 1 to 65535, or 0 for any that is free"),
     };
 
     private static StreamsException Invalid(string name, string value, string allowed) =>

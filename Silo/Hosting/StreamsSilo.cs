@@ -1,5 +1,7 @@
 using OrleansStreams.Clients;
+using OrleansStreams.Errors;
 using OrleansStreams.Log;
+using OrleansStreams.Processing;
 using OrleansStreams.Silo.Samples;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
@@ -10,8 +12,30 @@ namespace OrleansStreams.Silo.Hosting;
 public static class StreamsSilo
 {
     /// <summary>Opens the storage: a data folder that is in use or cannot be written is told before anything starts.</summary>
-    /// <exception cref="OrleansStreams.Errors.StreamsException">DataFolderInUse, StorageError, DiskFull.</exception>
-    public static void OpenStorage(this IHost host) => host.Services.GetRequiredService<ILogStorage>();
+    /// <exception cref="StreamsException">DataFolderInUse, StorageError, DiskFull.</exception>
+    public static void OpenStorage(this IHost host)
+    {
+        _ = host.Services.GetRequiredService<ILogStorage>();
+        var settings = host.Services.GetRequiredService<SiloSettings>();
+        if (settings.PostgreSql is not null)
+        {
+            return;
+        }
+
+        try
+        {
+            // The logs' folder is checked by its storage; grain state would fail only at the first request.
+            Directory.CreateDirectory(settings.GrainsPath);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.StorageError,
+                $"The data folder '{settings.GrainsPath}' cannot be used: {error.Message} Correct its permissions, or choose another data folder.",
+                WriteOutcome.NotWritten,
+                error);
+        }
+    }
 
     /// <summary>Adds the silo. The actor runtime is the one that this assembly was built for.</summary>
     public static IHostApplicationBuilder AddStreamsSilo(this IHostApplicationBuilder builder, SiloSettings settings)

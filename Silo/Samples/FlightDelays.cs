@@ -33,7 +33,7 @@ public static class FlightDelays
     public static long WindowStart(long eventTime) => eventTime - (((eventTime % WindowMs) + WindowMs) % WindowMs);
 
     /// <summary>
-    /// Describes the topology. Parameters: <c>file</c> (the arrivals file), <c>out-of-orderness</c> and <c>grace</c> (time spans).
+    /// Describes the topology. Parameters: <c>file</c> (the arrivals file), <c>out-of-orderness</c> and <c>grace</c> (time spans), <c>rate</c> (rows per second, 0 for no bound).
     /// </summary>
     public static void Build(StreamsBuilder builder, ApplicationParameters parameters)
     {
@@ -42,7 +42,7 @@ public static class FlightDelays
         var outOfOrderness = parameters.GetTimeSpan("out-of-orderness", TimeSpan.FromHours(2));
         var grace = parameters.GetTimeSpan("grace", TimeSpan.FromHours(1));
 
-        builder.FileSource<string, Flight>("arrivals", parameters.GetString("file"), ParseLine, parameters.GetNumber("rate", 0))
+        builder.FileSource<string, Flight>("arrivals", parameters.GetString("file"), ParseLine)
             .To(Flights, Produced.With(Serdes.Utf8, FlightSerde));
 
         builder.Stream(

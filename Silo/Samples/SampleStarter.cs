@@ -5,12 +5,16 @@ using OrleansStreams.Silo.Hosting;
 namespace OrleansStreams.Silo.Samples;
 
 /// <summary>Runs the sample in a server: on a new data folder with the shipped flights; on one that knows the application, it is left as it was.</summary>
-internal sealed class SampleStarter(IGrainFactory grains, SiloSettings settings, ILogger<SampleStarter> logger) : BackgroundService
+internal sealed class SampleStarter(IGrainFactory grains, SiloSettings settings, IHostApplicationLifetime lifetime, ILogger<SampleStarter> logger) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        // A silo that cannot start, because its port is in use for example, leaves nothing behind.
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var registration = lifetime.ApplicationStarted.Register(started.SetResult);
         try
         {
+            await started.Task.WaitAsync(stoppingToken);
             var known = await grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name).GetStatusAsync();
             if (known.Parameters.IsEmpty)
             {

@@ -4,47 +4,60 @@ using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing.Operators;
 
-/// <summary>Turns a topic's records into typed ones. Answers the record's event time.</summary>
-internal interface ITopicInput
+/// <summary>Where a topic's records enter the task.</summary>
+internal abstract class TopicSource
 {
-    WatermarkStrategy Watermarks { get; }
+    /// <summary>Processes one record. The watermark rises afterwards, so that the record itself meets the watermark of those before it.</summary>
+    /// <returns>The record's event time.</returns>
+    public abstract long Process(in RecordView record);
 
-    long Process(in RecordView record, long watermark);
+    protected static long Checked(long eventTime) => eventTime is >= -EventTimes.Max and <= EventTimes.Max
+        ? eventTime
+        : throw new StreamsException(
+            StreamsErrorCode.InvalidTimestamp, $"The event time {eventTime} is no time in ms since the Unix epoch: correct the extractor given to WithEventTime, or the producer.");
 }
 
-/// <summary>Turns a file's lines into typed records.</summary>
-internal interface IFileInput
+internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed, Emitter<TKey, TValue> output) : TopicSource
 {
-    string Path { get; }
+    private WindowProcessor<TKey, TValue>? _onlyWindow;
+    private bool _isWired;
 
-    double RowsPerSecond { get; }
-
-    void Process(ReadOnlySpan<byte> line, long lineNumber);
-}
-
-internal sealed class TopicInput<TKey, TValue>(Consumed<TKey, TValue> consumed, IProcessor<TKey, TValue> next) : ITopicInput
-{
-    public WatermarkStrategy Watermarks => consumed.Watermarks;
-
-    public long Process(in RecordView record, long watermark)
+    public override long Process(in RecordView record)
     {
+        if (!_isWired)
+        {
+            // A window that stands right behind the source finds its key by the bytes: nothing is deserialized for it before it asks.
+            _onlyWindow = consumed.EventTime is null && output.Children is [WindowProcessor<TKey, TValue> window] ? window : null;
+            _isWired = true;
+        }
+
+        if (_onlyWindow is not null)
+        {
+            var timestamp = Checked(record.Timestamp);
+            _onlyWindow.ProcessRaw(record, timestamp, consumed.ValueSerde);
+            return timestamp;
+        }
+
         var key = record.KeyIsNull ? default! : consumed.KeySerde.Deserialize(record.Key);
         var value = record.ValueIsNull ? default! : consumed.ValueSerde.Deserialize(record.Value);
-        var eventTime = consumed.EventTime is null ? record.Timestamp : consumed.EventTime(key, value, record.Timestamp);
-        next.Process(key, value, new RecordContext(eventTime, watermark, record.HeaderCount == 0 ? [] : record.GetHeaders()));
+        var eventTime = Checked(consumed.EventTime is { } extract ? extract(key, value, record.Timestamp) : record.Timestamp);
+        output.Emit(record, eventTime, key, value);
         return eventTime;
     }
 }
 
-internal sealed class FileInput<TKey, TValue>(FileSourceNode<TKey, TValue> node, IProcessor<TKey, TValue> next) : IFileInput
+/// <summary>Where a file's lines enter the task.</summary>
+internal abstract class FileSource
 {
-    public string Path => node.Path;
+    public abstract long Process(ReadOnlySpan<byte> line, long lineNumber);
+}
 
-    public double RowsPerSecond => node.RowsPerSecond;
-
-    public void Process(ReadOnlySpan<byte> line, long lineNumber)
+internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> parser, Emitter<TKey, TValue> output) : FileSource
+{
+    public override long Process(ReadOnlySpan<byte> line, long lineNumber)
     {
-        var (key, value, timestamp) = node.Parser(line, lineNumber);
-        next.Process(key, value, new RecordContext(timestamp, long.MinValue, []));
+        var (key, value, timestamp) = parser(line, lineNumber);
+        output.Emit(default, timestamp, key, value);
+        return timestamp;
     }
 }

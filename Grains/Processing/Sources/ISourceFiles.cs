@@ -1,18 +1,27 @@
 namespace OrleansStreams.Processing.Sources;
 
-/// <summary>Opens files for file sources.</summary>
-internal interface ISourceFiles
+/// <summary>Where file sources find their files.</summary>
+public interface ISourceFiles
 {
-    /// <summary>Opens a file.</summary>
-    /// <exception cref="StreamsException">InvalidInput when it is not there or cannot be read.</exception>
+    /// <summary>Opens a file for reading.</summary>
+    /// <exception cref="StreamsException">InvalidInput when it cannot be opened.</exception>
     ISourceFile Open(string path);
 }
 
-/// <summary>An open file.</summary>
-internal interface ISourceFile : IDisposable
+/// <summary>An open source file.</summary>
+public interface ISourceFile : IDisposable
 {
+    /// <summary>Its length in bytes.</summary>
     long Length { get; }
 
-    /// <summary>Reads bytes at an offset; 0 at the end.</summary>
-    ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken);
+    /// <summary>Reads at an offset; 0 at the end of the file.</summary>
+    /// <exception cref="StreamsException">StorageError (retriable).</exception>
+    ValueTask<int> ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default);
 }
+
+/// <summary>A position in a source file, with what tells the file from another.</summary>
+/// <param name="Offset">The byte at which the next line begins.</param>
+/// <param name="Line">The lines before it.</param>
+/// <param name="Length">The file's length.</param>
+/// <param name="Hash">A hash of the file's first and last block.</param>
+internal sealed record FilePosition(long Offset, long Line, long Length, ulong Hash);

@@ -1,41 +1,37 @@
-// The one place of processing that touches files: what a file source reads is input, not state, and comes in through ISourceFiles everywhere else.
+// Source files are the user's own and belong to no storage; this is the one place of the processing code that touches them (DESIGN 9).
 #pragma warning disable RS0030
-
 using Microsoft.Win32.SafeHandles;
 
 namespace OrleansStreams.Processing.Sources;
 
-/// <summary>Files of the machine.</summary>
+/// <summary>The operating system's files.</summary>
 internal sealed class PhysicalSourceFiles : ISourceFiles
 {
     public ISourceFile Open(string path)
     {
         try
         {
-            return new PhysicalFile(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read, FileOptions.Asynchronous));
+            return new PhysicalSourceFile(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, FileOptions.SequentialScan | FileOptions.Asynchronous));
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
-            throw Unreadable(path, error);
+            throw new StreamsException(StreamsErrorCode.InvalidInput, $"The source file {path} cannot be opened: {error.Message} Put it there, readable, and start the application again.", inner: error);
         }
     }
 
-    private static StreamsException Unreadable(string path, Exception error) =>
-        new(StreamsErrorCode.InvalidInput, $"cannot read the source file {path}: {error.Message}", inner: error);
-
-    private sealed class PhysicalFile(string path, SafeFileHandle handle) : ISourceFile
+    private sealed class PhysicalSourceFile(string path, SafeFileHandle handle) : ISourceFile
     {
         public long Length => RandomAccess.GetLength(handle);
 
-        public async ValueTask<int> ReadAsync(Memory<byte> buffer, long offset, CancellationToken cancellationToken)
+        public async ValueTask<int> ReadAsync(long offset, Memory<byte> buffer, CancellationToken cancellationToken = default)
         {
             try
             {
                 return await RandomAccess.ReadAsync(handle, buffer, offset, cancellationToken);
             }
-            catch (IOException error)
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
-                throw Unreadable(path, error);
+                throw new StreamsException(StreamsErrorCode.StorageError, $"The source file {path} cannot be read at byte {offset}: {error.Message}", inner: error);
             }
         }
 

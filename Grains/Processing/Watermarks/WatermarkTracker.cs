@@ -1,76 +1,179 @@
+using OrleansStreams.Topologies;
+
 namespace OrleansStreams.Processing.Watermarks;
 
 /// <summary>
-/// The watermarks of a task's inputs. An input's watermark is its largest event time minus the bounded out-of-orderness, minus 1, and advances record by
-/// record. The task's is the minimum over its inputs, of which those that ended stand at the end of time and those that are idle step aside; it never goes
-/// back.
+/// The event-time watermarks of a task's inputs. An input's watermark is its largest event time minus the bounded out-of-orderness, minus one: no event
+/// at or before it is expected any more. The task's watermark is the minimum over the inputs that are neither idle nor at their end, and never goes back.
+/// Pure: wall-clock time comes in as an argument.
 /// </summary>
-internal sealed class WatermarkTracker(int inputs)
+internal sealed class WatermarkTracker
 {
-    private readonly long[] _watermarks = [.. Enumerable.Repeat(long.MinValue, inputs)];
-    private readonly bool[] _idle = new bool[inputs];
+    /// <summary>The watermark before the first event.</summary>
+    public const long None = long.MinValue;
 
-    /// <summary>The task's event-time watermark; long.MinValue before the first event, long.MaxValue after the end of all inputs.</summary>
-    public long Watermark { get; private set; } = long.MinValue;
+    /// <summary>The watermark after the end of input.</summary>
+    public const long End = long.MaxValue;
 
-    /// <summary>One input's watermark.</summary>
-    public long Of(int input) => _watermarks[input];
+    private readonly Input[] _inputs;
+    private long _watermark = None;
 
-    /// <summary>Whether an input has ended.</summary>
-    public bool HasEnded(int input) => _watermarks[input] == long.MaxValue;
-
-    /// <summary>An event was handled. Answers whether the task's watermark has advanced.</summary>
-    public bool Observe(int input, long eventTime, long outOfOrdernessMs)
+    public WatermarkTracker(IReadOnlyList<WatermarkStrategy> strategies, long nowMs = 0)
     {
-        _idle[input] = false;
-        var lowest = long.MinValue + outOfOrdernessMs + 1;
-        var watermark = eventTime < lowest ? long.MinValue : eventTime - outOfOrdernessMs - 1;
-        return watermark > _watermarks[input] && Raise(input, watermark);
-    }
-
-    /// <summary>An input has ended.</summary>
-    public bool End(int input) => Raise(input, long.MaxValue);
-
-    /// <summary>An input has been without records for its timeout; it comes back with its next event.</summary>
-    public bool SetIdle(int input)
-    {
-        _idle[input] = true;
-        return Recompute();
-    }
-
-    /// <summary>Takes up an input's watermark from the journal.</summary>
-    public void Restore(int input, long watermark)
-    {
-        _watermarks[input] = watermark;
-        Recompute();
-    }
-
-    private bool Raise(int input, long watermark)
-    {
-        _watermarks[input] = watermark;
-        return Recompute();
-    }
-
-    private bool Recompute()
-    {
-        var lowest = long.MaxValue;
-        var any = false;
-        for (var input = 0; input < _watermarks.Length; input++)
+        _inputs = new Input[strategies.Count];
+        for (var i = 0; i < _inputs.Length; i++)
         {
-            if (!_idle[input])
+            _inputs[i] = new Input
             {
-                any = true;
-                lowest = Math.Min(lowest, _watermarks[input]);
-            }
+                OutOfOrdernessMs = strategies[i].OutOfOrdernessMs,
+                IdlenessMs = strategies[i].IdlenessMs ?? long.MaxValue,
+                MaxEventTime = None,
+                Watermark = None,
+                LastActiveMs = nowMs,
+            };
         }
+    }
 
-        // All idle: event time stands still; nobody knows what comes next.
-        if (!any || lowest <= Watermark)
+    /// <summary>The task's watermark.</summary>
+    public long Watermark => _watermark;
+
+    /// <summary>The largest event time seen on any input, or <see cref="None"/>.</summary>
+    public long MaxEventTime
+    {
+        get
+        {
+            var max = None;
+            foreach (ref readonly var input in _inputs.AsSpan())
+            {
+                max = Math.Max(max, input.MaxEventTime);
+            }
+
+            return max;
+        }
+    }
+
+    /// <summary>Whether every input came to its end.</summary>
+    public bool IsAtEnd => _watermark == End;
+
+    public int InputCount => _inputs.Length;
+
+    public long WatermarkOf(int input) => _inputs[input].Watermark;
+
+    public long MaxEventTimeOf(int input) => _inputs[input].MaxEventTime;
+
+    public bool IsEnded(int input) => _inputs[input].Watermark == End;
+
+    public bool IsIdle(int input) => _inputs[input].IsIdle;
+
+    /// <summary>Takes an event's time into its input's watermark. True when the task's watermark rose.</summary>
+    public bool Observe(int input, long eventTime)
+    {
+        ref var observed = ref _inputs[input];
+        if (eventTime <= observed.MaxEventTime)
         {
             return false;
         }
 
-        Watermark = lowest;
+        observed.MaxEventTime = eventTime;
+        if (observed.Watermark == End)
+        {
+            return false;
+        }
+
+        observed.Watermark = eventTime - observed.OutOfOrdernessMs - 1;
+        if (_inputs.Length > 1)
+        {
+            return Raise();
+        }
+
+        _watermark = observed.Watermark;
         return true;
+    }
+
+    /// <summary>The input came to its end. True when the task's watermark rose.</summary>
+    public bool EndInput(int input)
+    {
+        _inputs[input].Watermark = End;
+        return Raise();
+    }
+
+    /// <summary>Records arrived on an input: it is not idle.</summary>
+    public void MarkActive(int input, long nowMs)
+    {
+        _inputs[input].LastActiveMs = nowMs;
+        _inputs[input].IsIdle = false;
+    }
+
+    /// <summary>Lets inputs that were silent for their idle timeout step aside. True when the task's watermark rose.</summary>
+    public bool Advance(long nowMs)
+    {
+        foreach (ref var input in _inputs.AsSpan())
+        {
+            input.IsIdle |= nowMs - input.LastActiveMs >= input.IdlenessMs;
+        }
+
+        return Raise();
+    }
+
+    /// <summary>Takes up what a journal remembers of an input.</summary>
+    public void RestoreInput(int input, long maxEventTime, bool isEnded)
+    {
+        ref var restored = ref _inputs[input];
+        restored.MaxEventTime = maxEventTime;
+        restored.Watermark = isEnded ? End : maxEventTime == None ? None : maxEventTime - restored.OutOfOrdernessMs - 1;
+    }
+
+    /// <summary>Takes up the task's watermark, which an idle input may have let run ahead of the minimum.</summary>
+    public void RestoreTask(long watermark) => _watermark = watermark;
+
+    private bool Raise()
+    {
+        var minimum = End;
+        var isHeld = true;
+        foreach (ref readonly var input in _inputs.AsSpan())
+        {
+            if (!input.IsIdle || input.Watermark == End)
+            {
+                minimum = Math.Min(minimum, input.Watermark);
+                isHeld &= input.Watermark == End;
+            }
+        }
+
+        // Idle inputs alone say nothing: the end is reached only when every input has ended.
+        if (isHeld && !AllEnded())
+        {
+            return false;
+        }
+
+        if (minimum <= _watermark)
+        {
+            return false;
+        }
+
+        _watermark = minimum;
+        return true;
+    }
+
+    private bool AllEnded()
+    {
+        foreach (ref readonly var input in _inputs.AsSpan())
+        {
+            if (input.Watermark != End)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private struct Input
+    {
+        public long OutOfOrdernessMs;
+        public long IdlenessMs;
+        public long MaxEventTime;
+        public long Watermark;
+        public long LastActiveMs;
+        public bool IsIdle;
     }
 }

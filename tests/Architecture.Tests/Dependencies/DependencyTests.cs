@@ -11,7 +11,7 @@ public sealed class DependencyTests
         ["OrleansStreams.Groups.GroupStateWriter"] = "joins a group grain's writes of its persistent state; part of the shell",
         ["OrleansStreams.Log.StateWriter"] = "joins a topic grain's writes of its persistent state; part of the shell",
         ["OrleansStreams.Processing.ApplicationStarter"] = "the hosted service that wakes application grains at silo start",
-        ["OrleansStreams.Processing.GrainTransport"] = "implements the task engine's port to topics by calls of grains",
+        ["OrleansStreams.Processing.GrainTopics"] = "implements the task engine's port to topics by calls of grains",
     };
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using EmbeddedOrleans;
+using EmbeddedOrleans.Runtime;
 using EmbeddedOrleans.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -16,11 +17,13 @@ namespace OrleansStreams.Log;
 internal sealed class ClusterFixture : IAsyncDisposable
 {
     private readonly string? _folder;
+    private readonly ITurnScheduler? _turns;
     private EmbeddedCluster _cluster;
 
-    public ClusterFixture(int silos = 1, bool files = false, StreamsOptions? options = null, TimeProvider? time = null)
+    public ClusterFixture(int silos = 1, bool files = false, StreamsOptions? options = null, TimeProvider? time = null, ITurnScheduler? turns = null)
     {
         Options = options ?? new StreamsOptions();
+        _turns = turns;
         Time = time ?? TimeProvider.System;
         if (files)
         {
@@ -96,7 +99,7 @@ internal sealed class ClusterFixture : IAsyncDisposable
 
     private EmbeddedCluster Start(int silos)
     {
-        var options = new EmbeddedClusterOptions { TimeProvider = Time, Random = new Random(7) }
+        var options = new EmbeddedClusterOptions { TimeProvider = Time, Random = new Random(7), TurnScheduler = _turns }
             .AddGrainAssembly(typeof(PartitionLog).Assembly)
             .AddGrainStorage("streams", States)
             .ConfigureServices(services => services.AddSingleton<ILogStorage>(new Undisposed(LogStorage)).AddSingleton(Options));

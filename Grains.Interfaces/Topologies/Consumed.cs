@@ -1,0 +1,123 @@
+using OrleansStreams.Records;
+
+namespace OrleansStreams.Topologies;
+
+/// <summary>Gives a record's event time, ms since the Unix epoch.</summary>
+/// <param name="key">The key; default for a null key.</param>
+/// <param name="value">The value; default for a null value.</param>
+/// <param name="recordTimestamp">The record's own timestamp.</param>
+public delegate long EventTimeExtractor<in TKey, in TValue>(TKey key, TValue value, long recordTimestamp);
+
+/// <summary>Reads one line of a source file.</summary>
+/// <param name="line">The line without its line break.</param>
+/// <param name="lineNumber">Its number from 1.</param>
+/// <returns>The record; its timestamp in ms since the Unix epoch.</returns>
+public delegate (TKey Key, TValue Value, long Timestamp) FileLineParser<TKey, TValue>(ReadOnlySpan<byte> line, long lineNumber);
+
+/// <summary>Makes <see cref="Consumed{TKey, TValue}"/>.</summary>
+public static class Consumed
+{
+    /// <summary>A topic read with these serdes; event time is the record's timestamp, the watermark trails it by 1 ms.</summary>
+    public static Consumed<TKey, TValue> With<TKey, TValue>(ISerde<TKey> keySerde, ISerde<TValue> valueSerde)
+    {
+        ArgumentNullException.ThrowIfNull(keySerde);
+        ArgumentNullException.ThrowIfNull(valueSerde);
+        return new Consumed<TKey, TValue>(keySerde, valueSerde, null, WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.Zero));
+    }
+}
+
+/// <summary>How a topic is read.</summary>
+public sealed record Consumed<TKey, TValue>
+{
+    internal Consumed(ISerde<TKey> keySerde, ISerde<TValue> valueSerde, EventTimeExtractor<TKey, TValue>? eventTime, WatermarkStrategy watermarks)
+    {
+        KeySerde = keySerde;
+        ValueSerde = valueSerde;
+        EventTime = eventTime;
+        Watermarks = watermarks;
+    }
+
+    internal ISerde<TKey> KeySerde { get; init; }
+
+    internal ISerde<TValue> ValueSerde { get; init; }
+
+    internal EventTimeExtractor<TKey, TValue>? EventTime { get; init; }
+
+    internal WatermarkStrategy Watermarks { get; init; }
+
+    /// <summary>Takes the event time from the record's content.</summary>
+    public Consumed<TKey, TValue> WithEventTime(EventTimeExtractor<TKey, TValue> extractor)
+    {
+        ArgumentNullException.ThrowIfNull(extractor);
+        return this with { EventTime = extractor };
+    }
+
+    /// <summary>Sets how the watermark follows from event times.</summary>
+    public Consumed<TKey, TValue> WithWatermarks(WatermarkStrategy strategy)
+    {
+        ArgumentNullException.ThrowIfNull(strategy);
+        return this with { Watermarks = strategy };
+    }
+}
+
+/// <summary>Makes <see cref="Produced{TKey, TValue}"/>.</summary>
+public static class Produced
+{
+    /// <summary>A topic written with these serdes; a key's partition is that of Kafka's default partitioner.</summary>
+    public static Produced<TKey, TValue> With<TKey, TValue>(ISerde<TKey> keySerde, ISerde<TValue> valueSerde)
+    {
+        ArgumentNullException.ThrowIfNull(keySerde);
+        ArgumentNullException.ThrowIfNull(valueSerde);
+        return new Produced<TKey, TValue>(keySerde, valueSerde);
+    }
+}
+
+/// <summary>How a topic is written.</summary>
+public sealed record Produced<TKey, TValue>
+{
+    internal Produced(ISerde<TKey> keySerde, ISerde<TValue> valueSerde)
+    {
+        KeySerde = keySerde;
+        ValueSerde = valueSerde;
+    }
+
+    internal ISerde<TKey> KeySerde { get; }
+
+    internal ISerde<TValue> ValueSerde { get; }
+}
+
+/// <summary>Makes <see cref="Materialized{TValue}"/>.</summary>
+public static class Materialized
+{
+    /// <summary>A state store of this name, which can be queried by it.</summary>
+    public static Materialized<TValue> As<TValue>(string storeName, ISerde<TValue> valueSerde)
+    {
+        ArgumentNullException.ThrowIfNull(valueSerde);
+        TopologyNames.Check(storeName, "store");
+        return new Materialized<TValue>(storeName, valueSerde, Materialized<TValue>.DefaultRetentionMs);
+    }
+}
+
+/// <summary>How an aggregate is kept.</summary>
+public sealed record Materialized<TValue>
+{
+    internal const long DefaultRetentionMs = 24L * 3600 * 1000;
+
+    internal Materialized(string storeName, ISerde<TValue> valueSerde, long retentionMs)
+    {
+        StoreName = storeName;
+        ValueSerde = valueSerde;
+        RetentionMs = retentionMs;
+    }
+
+    internal string StoreName { get; }
+
+    internal ISerde<TValue> ValueSerde { get; }
+
+    internal long RetentionMs { get; init; }
+
+    /// <summary>
+    /// How long after its end, in event time, a closed window can still be queried (a day by default; at most a million windows a task). Open windows are always kept.
+    /// </summary>
+    public Materialized<TValue> WithRetention(TimeSpan retention) => this with { RetentionMs = EventTimes.Milliseconds(retention, 0, "A store's retention") };
+}

@@ -1,0 +1,33 @@
+using OrleansStreams.Log;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>What a task asks of topics. The grain answers through partition grains; tests answer as they like.</summary>
+internal interface ITaskTopics
+{
+    Task<FetchResult> FetchAsync(TopicPartition partition, FetchRequest request, CancellationToken cancellationToken);
+
+    Task<ProduceResult> AppendAsync(TopicPartition partition, ReadOnlyMemory<byte> batches);
+
+    Task<PartitionOffsets> GetOffsetsAsync(TopicPartition partition);
+
+    Task<TopicDescription> DescribeAsync(string topic);
+
+    Task<long> AllocateProducerIdAsync();
+}
+
+/// <summary>Topics behind grains.</summary>
+internal sealed class GrainTopics(IGrainFactory grains) : ITaskTopics
+{
+    public Task<FetchResult> FetchAsync(TopicPartition partition, FetchRequest request, CancellationToken cancellationToken) =>
+        grains.GetGrain<IPartitionGrain>(partition.GrainKey).FetchAsync(request, cancellationToken);
+
+    public Task<ProduceResult> AppendAsync(TopicPartition partition, ReadOnlyMemory<byte> batches) =>
+        grains.GetGrain<IPartitionGrain>(partition.GrainKey).AppendAsync(new ProduceRequest(batches));
+
+    public Task<PartitionOffsets> GetOffsetsAsync(TopicPartition partition) => grains.GetGrain<IPartitionGrain>(partition.GrainKey).GetOffsetsAsync();
+
+    public Task<TopicDescription> DescribeAsync(string topic) => grains.GetGrain<ITopicGrain>(topic).DescribeAsync();
+
+    public Task<long> AllocateProducerIdAsync() => grains.GetGrain<IProducerIdGrain>(IProducerIdGrain.Key).AllocateAsync();
+}

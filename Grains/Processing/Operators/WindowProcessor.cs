@@ -1,0 +1,157 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Text;
+using OrleansStreams.Processing.State;
+using OrleansStreams.Processing.Watermarks;
+using OrleansStreams.Records;
+using OrleansStreams.Topologies;
+
+namespace OrleansStreams.Processing.Operators;
+
+/// <summary>A step that closes windows when the watermark rises.</summary>
+internal interface IWindowCloser
+{
+    /// <summary>The watermark at which the next window closes; long.MaxValue when none is open.</summary>
+    long NextCloseAt { get; }
+
+    /// <summary>Closes and emits the windows whose end plus grace the watermark has reached, by end, then key bytes.</summary>
+    void CloseUpTo(long watermark);
+}
+
+/// <summary>What the steps of a task share while a record passes.</summary>
+internal sealed class TaskContext(WatermarkTracker watermarks, Outbox outbox)
+{
+    public WatermarkTracker Watermarks { get; } = watermarks;
+
+    public Outbox Outbox { get; } = outbox;
+
+    /// <summary>The watermark of the record's own input just before the record.</summary>
+    public long InputWatermark { get; set; } = WatermarkTracker.None;
+
+    public long LateRecords { get; set; }
+}
+
+/// <summary>A windowed aggregate, whatever it is kept as.</summary>
+internal abstract class WindowProcessor<TKey, TValue> : Processor<TKey, TValue>
+{
+    public abstract void ProcessRaw(in RecordView raw, long timestamp, IDeserializer<TValue> values);
+}
+
+/// <summary>
+/// Aggregates events in tumbling windows and emits each window once, when it closes.
+/// <para>
+/// Why neither the boundaries of batches nor the interleaving of partitions can change a result: whether an event is late is decided by its own partition's watermark just
+/// before it, which depends on nothing but the records before it in that partition. A window closes when the task's watermark, the minimum over its
+/// partitions, reaches its end plus grace: by then every partition's own watermark has, so every later event of the window is late by its own partition too. A window
+/// hence holds exactly the events that are not late in their partitions, in whatever order they came. (Only an input that stepped aside as
+/// idle can find its window closed before; such an event is late as well.)
+/// </para>
+/// </summary>
+internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
+    TaskContext context,
+    WindowAggregateNode<TKey, TValue, TAggregate> node,
+    WindowStore<TKey, TAggregate> store,
+    int lateTopic,
+    Emitter<Windowed<TKey>, TAggregate> output) : WindowProcessor<TKey, TValue>, IWindowCloser
+{
+    private readonly long _size = node.Windows.SizeMs;
+    private readonly long _closeDelay = node.Windows.SizeMs + node.Windows.GraceMs;
+    private readonly WindowAggregator<TKey, TValue, TAggregate> _aggregator = node.Aggregator;
+    private long _lastStart = long.MinValue / 2;
+
+    public long NextCloseAt { get; private set; } = long.MaxValue;
+
+    public override void ProcessRaw(in RecordView raw, long timestamp, IDeserializer<TValue> values)
+    {
+        var start = StartOf(timestamp);
+        if (IsLate(start))
+        {
+            OnLate(raw, start);
+            return;
+        }
+
+        ref var aggregate = ref Touch(raw, start, out var key, out var isNew);
+        var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
+        aggregate = isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate);
+    }
+
+    public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
+    {
+        var start = StartOf(timestamp);
+        if (IsLate(start))
+        {
+            OnLate(raw, start);
+            return;
+        }
+
+        ref var aggregate = ref Touch(raw, start, out var stored, out var isNew);
+        aggregate = isNew ? _aggregator.First(stored, value) : _aggregator.Next(stored, value, aggregate);
+    }
+
+    public void CloseUpTo(long watermark)
+    {
+        while (store.FirstOpenStart != long.MaxValue && store.FirstOpenStart + _closeDelay <= watermark)
+        {
+            var start = store.FirstOpenStart;
+            var windows = store.FirstOpenWindows();
+            foreach (var window in windows)
+            {
+                store.Read(window, out var key, out var aggregate);
+                output.Emit(default, start + _size - 1, new Windowed<TKey>(key, start, start + _size), aggregate);
+            }
+
+            store.Close(windows);
+        }
+
+        Restored();
+    }
+
+    /// <summary>Looks at the store again after it was changed from outside.</summary>
+    public void Restored() => NextCloseAt = store.FirstOpenStart == long.MaxValue ? long.MaxValue : store.FirstOpenStart + _closeDelay;
+
+    private bool IsLate(long start) => start + _closeDelay <= Math.Max(context.InputWatermark, context.Watermarks.Watermark);
+
+    private long StartOf(long timestamp)
+    {
+        // Neighbours mostly share a window, and a division costs as much as the rest of the look-up.
+        if ((ulong)(timestamp - _lastStart) >= (ulong)_size)
+        {
+            var rest = timestamp % _size;
+            _lastStart = timestamp - (rest < 0 ? rest + _size : rest);
+        }
+
+        return _lastStart;
+    }
+
+    private ref TAggregate Touch(in RecordView raw, long start, out TKey key, out bool isNew)
+    {
+        if (raw.KeyIsNull)
+        {
+            throw new StreamsException(StreamsErrorCode.InvalidInput, "A record with a null key belongs to no group: drop such records with .Filter((key, _) => key is not null) before GroupByKey.");
+        }
+
+        NextCloseAt = Math.Min(NextCloseAt, start + _closeDelay);
+        return ref store.Touch(raw.Key, start, out key, out isNew);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void OnLate(in RecordView raw, long start)
+    {
+        context.LateRecords++;
+        if (lateTopic < 0)
+        {
+            return;
+        }
+
+        RecordHeader[] headers =
+        [
+            .. raw.GetHeaders(),
+            HeaderOf("late-window-start", start),
+            HeaderOf("late-window-end", start + _size),
+            HeaderOf("late-watermark", Math.Max(context.InputWatermark, context.Watermarks.Watermark)),
+        ];
+        context.Outbox.Append(lateTopic, raw.Timestamp, raw.Key, raw.KeyIsNull, raw.Value, raw.ValueIsNull, headers);
+    }
+
+    private static RecordHeader HeaderOf(string name, long value) => new(name, Encoding.ASCII.GetBytes(value.ToString(CultureInfo.InvariantCulture)));
+}

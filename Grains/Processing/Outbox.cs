@@ -1,0 +1,212 @@
+using OrleansStreams.Log;
+using OrleansStreams.Records;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>A topic that a task writes.</summary>
+/// <param name="Topic">Its name.</param>
+/// <param name="PartitionCount">Its partitions.</param>
+/// <param name="MaxMessageBytes">The largest batch that it takes.</param>
+internal sealed record OutputTopic(string Topic, int PartitionCount, int MaxMessageBytes);
+
+/// <summary>Whole batches for one partition, with the task's producer id and sequences.</summary>
+/// <param name="Partition">Where they go.</param>
+/// <param name="Records">Their records.</param>
+/// <param name="Batches">The batches back to back.</param>
+internal sealed record OutboxItem(TopicPartition Partition, int Records, ReadOnlyMemory<byte> Batches);
+
+/// <summary>
+/// What a task has written since its last commit. Every batch carries the task's producer id and a sequence that is counted per partition and journaled, so
+/// that the same commit delivered twice, or by a stale activation, is the same bytes with the same sequences, of which a partition keeps one. That is why the producer's epoch
+/// is always 0: a zombie can deliver nothing but what the journal holds, which is to be delivered anyway; it cannot append to the journal any more.
+/// </summary>
+internal sealed class Outbox
+{
+    private const short ProducerEpoch = 0;
+    private const int InitialBatchBytes = 1024;
+
+    private readonly OutputTopic[] _topics;
+    private readonly OutputPartition?[][] _partitions;
+    private readonly List<OutputPartition> _pending = [];
+    private readonly int _taskPartition;
+    private long _pendingBytes;
+
+    public Outbox(IReadOnlyList<OutputTopic> topics, int taskPartition)
+    {
+        _topics = [.. topics];
+        _partitions = [.. topics.Select(topic => new OutputPartition?[topic.PartitionCount])];
+        _taskPartition = taskPartition;
+    }
+
+    /// <summary>The task's producer id, allocated once for its life.</summary>
+    public long ProducerId { get; set; } = -1;
+
+    public long Records { get; set; }
+
+    public long PendingBytes => _pendingBytes;
+
+    public int IndexOf(string topic) => Array.FindIndex(_topics, output => output.Topic == topic);
+
+    /// <summary>Adds a record; its partition is that of Kafka's default partitioner, and the task's own number for a null key.</summary>
+    /// <exception cref="StreamsException">RecordTooLarge.</exception>
+    public void Append(int topic, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
+    {
+        var count = _partitions[topic].Length;
+        var partition = PartitionOf(topic, keyIsNull ? _taskPartition % count : KeyHash.PartitionFor(key, count));
+        var bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, headers);
+        var builder = partition.Builder;
+        var max = _topics[topic].MaxMessageBytes;
+        if (builder.Count > 0 && builder.SizeBytes + (long)bytes > max)
+        {
+            Seal(partition);
+        }
+
+        var before = builder.SizeBytes;
+        builder.Append(timestamp, key, keyIsNull, value, valueIsNull, headers);
+        if (builder.SizeBytes > max)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.RecordTooLarge,
+                $"A result for topic '{_topics[topic].Topic}' needs a batch of {builder.SizeBytes} bytes, the topic takes {max}: raise its max.message.bytes or make results smaller.",
+                WriteOutcome.NotWritten);
+        }
+
+        _pendingBytes += builder.SizeBytes - before;
+        Records++;
+    }
+
+    /// <summary>Tells every partition of a topic that this task writes nothing more to it.</summary>
+    public void AppendEnd(int topic, string taskName, long timestamp)
+    {
+        for (var number = 0; number < _partitions[topic].Length; number++)
+        {
+            var partition = PartitionOf(topic, number);
+            Seal(partition);
+            var marker = WatermarkMarker.BuildBatch(taskName, WatermarkMarker.EndOfInput, ProducerId, ProducerEpoch, partition.NextSequence, timestamp);
+            partition.Add(marker, 1, isRecord: false);
+            _pendingBytes += marker.Length;
+        }
+    }
+
+    /// <summary>Everything that was written since the last call, in the order of topics and partitions.</summary>
+    public List<OutboxItem> Drain()
+    {
+        _pending.Sort(static (x, y) => x.Topic != y.Topic ? x.Topic.CompareTo(y.Topic) : x.Partition.CompareTo(y.Partition));
+        var items = new List<OutboxItem>(_pending.Count);
+        foreach (var partition in _pending)
+        {
+            Seal(partition);
+            items.Add(partition.Take(_topics[partition.Topic].Topic));
+        }
+
+        _pending.Clear();
+        _pendingBytes = 0;
+        return items;
+    }
+
+    /// <summary>The sequences that the items of a drain leave behind, or all of them.</summary>
+    public void WriteSequences(ByteBuffer to, IReadOnlyList<OutboxItem>? changed)
+    {
+        var countAt = to.Length;
+        var count = 0;
+        to.WriteInt32(0);
+        for (var topic = 0; topic < _partitions.Length; topic++)
+        {
+            for (var number = 0; number < _partitions[topic].Length; number++)
+            {
+                if (_partitions[topic][number] is { NextSequence: var next } &&
+                    (changed is null || changed.Any(item => item.Partition.Partition == number && item.Partition.Topic == _topics[topic].Topic)))
+                {
+                    to.WriteInt32(topic);
+                    to.WriteInt32(number);
+                    to.WriteInt32(next);
+                    count++;
+                }
+            }
+        }
+
+        to.PatchInt32(countAt, count);
+    }
+
+    public void ReadSequences(ref ByteReader from)
+    {
+        for (var count = from.ReadCount(12); count > 0; count--)
+        {
+            var topic = from.ReadInt32();
+            var number = from.ReadInt32();
+            var next = from.ReadInt32();
+            if ((uint)topic >= (uint)_partitions.Length || (uint)number >= (uint)_partitions[topic].Length || next < 0)
+            {
+                throw ByteReader.Damaged();
+            }
+
+            (_partitions[topic][number] ??= new OutputPartition(topic, number)).NextSequence = next;
+        }
+    }
+
+    private OutputPartition PartitionOf(int topic, int number)
+    {
+        var partition = _partitions[topic][number] ??= new OutputPartition(topic, number);
+        if (!partition.IsPending)
+        {
+            partition.IsPending = true;
+            _pending.Add(partition);
+        }
+
+        return partition;
+    }
+
+    private void Seal(OutputPartition partition)
+    {
+        var records = partition.Builder.Count;
+        if (records > 0)
+        {
+            partition.Add(partition.Builder.Build(ProducerId, ProducerEpoch, partition.NextSequence), records, isRecord: true);
+        }
+    }
+
+    private sealed class OutputPartition(int topic, int partition)
+    {
+        private readonly List<byte[]> _batches = [];
+        private int _records;
+
+        public int Topic { get; } = topic;
+
+        public int Partition { get; } = partition;
+
+        public RecordBatchBuilder Builder { get; } = new(CompressionType.None, InitialBatchBytes);
+
+        public int NextSequence { get; set; }
+
+        public bool IsPending { get; set; }
+
+        public void Add(byte[] batch, int sequences, bool isRecord)
+        {
+            _batches.Add(batch);
+            _records += isRecord ? sequences : 0;
+            NextSequence = Sequences.Add(NextSequence, sequences);
+        }
+
+        public OutboxItem Take(string topicName)
+        {
+            var item = new OutboxItem(new TopicPartition(topicName, Partition), _records, _batches.Count == 1 ? _batches[0] : Joined());
+            _batches.Clear();
+            _records = 0;
+            IsPending = false;
+            return item;
+        }
+
+        private byte[] Joined()
+        {
+            var joined = new byte[_batches.Sum(batch => batch.Length)];
+            var at = 0;
+            foreach (var batch in _batches)
+            {
+                batch.CopyTo(joined, at);
+                at += batch.Length;
+            }
+
+            return joined;
+        }
+    }
+}

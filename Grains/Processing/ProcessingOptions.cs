@@ -1,0 +1,43 @@
+using OrleansStreams.Storage;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>Limits and timers of stream tasks. Registered as a singleton; the same values hold for every task.</summary>
+public sealed record ProcessingOptions
+{
+    /// <summary>How long a task collects changes before it commits them.</summary>
+    public TimeSpan CommitInterval { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>Bytes of changes and results at which a task commits at once.</summary>
+    public long CommitBytes { get; init; } = 8L * 1024 * 1024;
+
+    /// <summary>Bytes that a task reads from a partition at a time.</summary>
+    public int FetchBytes { get; init; } = 1024 * 1024;
+
+    /// <summary>Bytes that a task reads from a source file at a time; also the longest line.</summary>
+    public int FileBlockBytes { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>How long a fetch waits for records.</summary>
+    public TimeSpan FetchWait { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a task processes before it lets status and queries have a turn.</summary>
+    public TimeSpan TurnLength { get; init; } = TimeSpan.FromMilliseconds(10);
+
+    /// <summary>The first pause before a failed call or task is tried again; it doubles up to <see cref="RetryPauseMax"/>.</summary>
+    public TimeSpan RetryPause { get; init; } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>The longest pause before a failed call or task is tried again.</summary>
+    public TimeSpan RetryPauseMax { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often an application looks after its tasks.</summary>
+    public TimeSpan SupervisionInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a query waits for the commit that it reflects.</summary>
+    public TimeSpan QueryWait { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Bytes that a journal grows before its state is written whole, at least.</summary>
+    public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
+
+    /// <summary>How journals are stored: in short segments, because a snapshot frees whole ones. Tasks in a silo take the flush mode of its <see cref="Log.StreamsOptions"/>.</summary>
+    public LogOptions Journal { get; init; } = new() { SegmentBytes = 16L * 1024 * 1024 };
+}

@@ -1,0 +1,276 @@
+using OrleansStreams.Log;
+using OrleansStreams.Processing.Sources;
+using OrleansStreams.Records;
+using OrleansStreams.Topologies;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>Reading and writing.</summary>
+internal sealed partial class StreamTask
+{
+    private const int DeliveryBytes = 4 * 1024 * 1024;
+
+    /// <summary>Whether a new run from the journal may succeed. What is no error of ours at all (a silo died, a call timed out) is, and a journal that was opened by another
+    /// activation is, too: that one, or the next, goes on.</summary>
+    public static bool IsRetriable(Exception error) => error is not StreamsException streams || streams.IsRetriable;
+
+    private async Task RunTopicsAsync()
+    {
+        var fetches = new Task<FetchResult>?[_plan.SubTopology.Sources.Length];
+        using var fetching = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+        try
+        {
+            while (!_stop.IsCancellationRequested && !_engine!.IsCompleted)
+            {
+                await WaitForInputAsync(fetches, fetching.Token);
+                for (var input = 0; input < fetches.Length && !_stop.IsCancellationRequested; input++)
+                {
+                    if (fetches[input] is { IsCompleted: true } fetched)
+                    {
+                        fetches[input] = null;
+                        await ProcessFetchedAsync(input, fetched, fetches, fetching.Token);
+                    }
+                }
+
+                _engine.AdvanceTime(NowMs);
+                await CommitIfDueAsync();
+                await YieldAsync();
+            }
+        }
+        finally
+        {
+            await fetching.CancelAsync();
+        }
+    }
+
+    /// <summary>Waits until a fetch has come, a commit is due, a commit has failed, or somebody woke the task.</summary>
+    private async Task WaitForInputAsync(Task<FetchResult>?[] fetches, CancellationToken cancellationToken)
+    {
+        var waits = new List<Task>(fetches.Length + 3);
+        for (var input = 0; input < fetches.Length; input++)
+        {
+            if (!_engine!.IsInputEnded(input))
+            {
+                waits.Add(fetches[input] ??= FetchAsync(input, _engine.PositionOf(input), cancellationToken));
+            }
+        }
+
+        if (waits.Exists(wait => wait.IsCompleted))
+        {
+            return;
+        }
+
+        if (_wake.Task.IsCompleted)
+        {
+            _wake = NewWake();
+        }
+
+        waits.Add(_wake.Task);
+        if (!_commit.IsCompleted)
+        {
+            waits.Add(_commit);
+        }
+
+        if (_stop.IsCancellationRequested || (_queries.Count > 0 && _engine!.HasChanges))
+        {
+            return;
+        }
+
+        // Without changes, a fetch that comes back empty is soon enough to look after idle inputs; an outbox that is delivered is noted after as long.
+        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        if (_engine!.HasChanges)
+        {
+            var left = Options.CommitInterval - Time.GetElapsedTime(_lastCommit);
+            waits.Add(Task.Delay(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, waiting.Token));
+        }
+
+        await Task.WhenAny(waits);
+        await waiting.CancelAsync();
+        if (_commit.IsFaulted)
+        {
+            await _commit;
+        }
+    }
+
+    private async Task ProcessFetchedAsync(int input, Task<FetchResult> fetched, Task<FetchResult>?[] fetches, CancellationToken cancellationToken)
+    {
+        FetchResult result;
+        try
+        {
+            result = await fetched;
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.OffsetOutOfRange)
+        {
+            throw new StreamsException(
+                error.Code,
+                $"Task {_name} has to read topic '{_plan.SubTopology.Sources[input].Topic}' from offset {_engine!.PositionOf(input)}, but those records are gone (retention or deletion): raise the topic's retention, and process anew under another application name. {error.Message}",
+                inner: error);
+        }
+
+        _highWatermarks[input] = result.HighWatermark;
+        if (result.Batches.IsEmpty)
+        {
+            await NoteDeliveryAsync();
+            return;
+        }
+
+        // The next records travel while these are processed.
+        fetches[input] = FetchAsync(input, result.NextOffset, cancellationToken);
+        for (var rest = result.Batches; !rest.IsEmpty && !_stop.IsCancellationRequested && !_engine!.IsInputEnded(input);)
+        {
+            var bytes = RecordBatchHeader.Read(rest.Span).TotalBytes;
+            _engine.ProcessBatch(input, rest[..bytes], NowMs);
+            rest = rest[bytes..];
+            await CommitIfDueAsync();
+            await YieldAsync();
+        }
+    }
+
+    /// <summary>In a pause of the input: the last outbox was delivered, which an entry behind it says.</summary>
+    private async Task NoteDeliveryAsync()
+    {
+        if (_isOutboxPending && !_engine!.HasChanges)
+        {
+            await CommitAsync();
+        }
+    }
+
+    private Task<FetchResult> FetchAsync(int input, long offset, CancellationToken cancellationToken)
+    {
+        var partition = new TopicPartition(_plan.SubTopology.Sources[input].Topic, _plan.Partition);
+        var request = new FetchRequest(offset, Options.FetchBytes, 1, (int)Options.FetchWait.TotalMilliseconds);
+        return RetryAsync(() => _environment.Topics.FetchAsync(partition, request, cancellationToken));
+    }
+
+    private async Task RunFileAsync()
+    {
+        var node = _plan.SubTopology.File!;
+        var engine = _engine!;
+        using var file = _environment.Files.Open(node.Path);
+        var identity = await SourceLines.IdentifyAsync(file, _stop.Token);
+        if (engine.File!.Offset == 0)
+        {
+            // Nothing of it was committed yet: a file that was mended meanwhile is as good as the first.
+            engine.BeginFile(identity);
+        }
+
+        SourceLines.Check(engine.File!, identity, node.Path);
+        using var lines = new SourceLines(file, node.Path, Options.FileBlockBytes);
+        var began = Time.GetTimestamp();
+        var taken = 0L;
+        while (!_stop.IsCancellationRequested)
+        {
+            await lines.FillAsync(engine.File!.Offset, engine.File.Line, _stop.Token);
+            if (lines.IsAtEnd)
+            {
+                engine.EndOfFile();
+                return;
+            }
+
+            var allowed = _rowsPerSecond <= 0 ? long.MaxValue : (long)(Time.GetElapsedTime(began).TotalSeconds * _rowsPerSecond) + 1 - taken;
+            var now = TakeLines(engine, lines, Math.Min(allowed, 512));
+            taken += now;
+            await CommitIfDueAsync();
+            if (now == 0 && allowed <= 0)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(Math.Clamp(1000 / _rowsPerSecond, 1, 50)), Time, _stop.Token);
+            }
+
+            await YieldAsync();
+        }
+    }
+
+    private static long TakeLines(TaskEngine engine, SourceLines lines, long count)
+    {
+        var taken = 0L;
+        while (taken < count && lines.TryTake(out var line, out var bytes))
+        {
+            var at = engine.File!;
+            engine.ProcessLine(line, at with { Offset = at.Offset + bytes, Line = at.Line + 1 });
+            taken++;
+        }
+
+        return taken;
+    }
+
+    private async Task CommitIfDueAsync()
+    {
+        if (_queries.Count > 0 && !_engine!.HasChanges && _commit.IsCompletedSuccessfully)
+        {
+            AnswerQueries();
+        }
+
+        if (IsCommitDue())
+        {
+            // Past the bound of memory, or when asked, the commit before is waited for; else it may take its time.
+            if (!_commit.IsCompleted && _queries.Count == 0 && _engine!.PendingBytes < Options.CommitBytes)
+            {
+                return;
+            }
+
+            await CommitAsync();
+        }
+    }
+
+    /// <summary>Answers queries that came while the last commit was under way and that nothing has changed since.</summary>
+    private void AnswerQueries()
+    {
+        foreach (var pending in _queries)
+        {
+            pending.Evaluate(query => Answer(_engine!, query, _committedAt))();
+        }
+
+        _queries.Clear();
+    }
+
+    /// <summary>Delivers an outbox; every partition's items in order, the partitions side by side.</summary>
+    private Task DeliverAsync(IReadOnlyList<OutboxItem> outbox) => outbox.Count == 0 ? Task.CompletedTask : Task.WhenAll(outbox.Select(DeliverAsync));
+
+    private async Task DeliverAsync(OutboxItem item)
+    {
+        for (var rest = item.Batches; !rest.IsEmpty;)
+        {
+            var bytes = 0;
+            do
+            {
+                bytes += RecordBatchHeader.Read(rest.Span[bytes..]).TotalBytes;
+            }
+            while (bytes < rest.Length && bytes + RecordBatchHeader.Read(rest.Span[bytes..]).TotalBytes <= DeliveryBytes);
+
+            var request = rest[..bytes];
+            await RetryAsync(() => AppendAsync(item.Partition, request));
+            rest = rest[bytes..];
+        }
+    }
+
+    private async Task<bool> AppendAsync(TopicPartition partition, ReadOnlyMemory<byte> batches)
+    {
+        try
+        {
+            await _environment.Topics.AppendAsync(partition, batches);
+            return true;
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.DuplicateSequence)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Repeats a call until it succeeds, fails for good, or the task is stopped.</summary>
+    private async Task<T> RetryAsync<T>(Func<Task<T>> call)
+    {
+        var pause = Options.RetryPause;
+        while (true)
+        {
+            try
+            {
+                return await call();
+            }
+            catch (Exception error) when (!_stop.IsCancellationRequested && error is not OperationCanceledException && IsRetriable(error))
+            {
+                await Task.Delay(pause, Time, _stop.Token);
+                pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, Options.RetryPauseMax.Ticks));
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+namespace OrleansStreams.Silo.Tests.Server;
+
+/// <summary>The sample application that a new server runs by itself.</summary>
+[Collection(ServerCollection.Name)]
+public sealed class SampleTests : IDisposable
+{
+    private const int Partitions = 4;
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+
+    private readonly TemporaryFolder folder = new();
+
+    public void Dispose() => folder.Dispose();
+
+    [Fact]
+    public async Task The_sample_of_a_new_server_completes_and_a_server_killed_in_the_middle_of_it_comes_to_the_same_end()
+    {
+        List<string> windows;
+        List<string> late;
+        await using (var whole = await SiloProcess.StartedAsync(folder.In("whole"), sample: true))
+        {
+            await CompletedAsync(whole);
+            windows = await ValuesAsync(whole, "delays-by-airport");
+            late = await ValuesAsync(whole, "flights-late");
+            windows.Count.ShouldBe(17_456);
+            late.Count.ShouldBe(19);
+            var apps = (await whole.GetAsync("/apps")).GetProperty("apps");
+            apps.GetRawText().ShouldBe("""[{"name":"flight-delays","state":"Completed","tasks":5}]""");
+            var store = await whole.GetAsync("/apps/flight-delays/stores/delays?key=DTW");
+            store.GetProperty("key").GetString().ShouldBe("DTW");
+            store.GetProperty("watermark").GetString().ShouldBe("end");
+        }
+
+        await using (var killed = await SiloProcess.StartedAsync(folder.In("killed"), sample: true))
+        {
+            await FirstWindowAsync(killed);
+            (await killed.GetAsync("/apps/flight-delays")).GetProperty("state").GetString().ShouldBe("Running", "the kill comes too late");
+            await killed.KillAsync();
+        }
+
+        await using var again = await SiloProcess.StartedAsync(folder.In("killed"), sample: true);
+        await CompletedAsync(again);
+        (await ValuesAsync(again, "delays-by-airport")).ShouldBe(windows);
+        (await ValuesAsync(again, "flights-late")).ShouldBe(late);
+    }
+
+    /// <summary>Waits for the end of the input; the server's long poll for windows paces the questions.</summary>
+    private static async Task CompletedAsync(SiloProcess silo)
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        while ((await silo.GetAsync("/apps/flight-delays", patience.Token)).GetProperty("state").GetString() is var state && state != "Completed")
+        {
+            state.ShouldNotBe("Failed");
+            await WaitForWindowAsync(silo, "latest", patience.Token);
+        }
+    }
+
+    private static async Task FirstWindowAsync(SiloProcess silo)
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        while (!await WaitForWindowAsync(silo, "earliest", patience.Token))
+        {
+        }
+    }
+
+    private static async Task<bool> WaitForWindowAsync(SiloProcess silo, string from, CancellationToken cancellation)
+    {
+        using var response = await silo.Http.GetAsync($"/topics/delays-by-airport/records?partition=0&offset={from}&limit=1&maxWaitMs=200", cancellation);
+        return response.IsSuccessStatusCode && (await response.Content.ReadAsStringAsync(cancellation)).Contains("\"value\"", StringComparison.Ordinal);
+    }
+
+    private static async Task<List<string>> ValuesAsync(SiloProcess silo, string topic)
+    {
+        var values = new List<string>();
+        for (var partition = 0; partition < Partitions; partition++)
+        {
+            values.AddRange((await silo.ReadAllAsync(topic, partition)).Select(record => record.Value));
+        }
+
+        values.Sort(StringComparer.Ordinal);
+        return values;
+    }
+}
