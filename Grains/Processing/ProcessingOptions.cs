@@ -9,13 +9,13 @@ public sealed record ProcessingOptions
     public TimeSpan CommitInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Bytes of changes and results at which a task commits at once.</summary>
-    public long CommitBytes { get; init; } = 8L * 1024 * 1024;
+    public long CommitBytes { get; init; } = 1024 * 1024;
 
     /// <summary>Bytes that a task reads from a partition at a time.</summary>
     public int FetchBytes { get; init; } = 1024 * 1024;
 
     /// <summary>Bytes that a task reads from a source file at a time; also the longest line.</summary>
-    public int FileBlockBytes { get; init; } = 4 * 1024 * 1024;
+    public int FileBlockBytes { get; init; } = 1024 * 1024;
 
     /// <summary>How long a fetch waits for records.</summary>
     public TimeSpan FetchWait { get; init; } = TimeSpan.FromSeconds(1);
