@@ -116,6 +116,8 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         _appendsInFlight--;
         _pendingBytes -= plan.FreshBytes;
         Committed(plan.FreshBytes);
+        LogMeter.ProduceRequests.Add(1);
+        LogMeter.ProduceBytes.Add(plan.FreshBytes);
         ref readonly var first = ref plan.Batches[0];
         return first.Verdict == SequenceVerdict.Next
             ? new ProduceResult(baseOffset, appendTime ?? -1, _log.StartOffset, false)

@@ -32,11 +32,14 @@ public class OperationTests(SiloFixture fixture)
     [Fact]
     public async Task Metrics_are_Prometheus_text_of_version_0_0_4()
     {
+        var topic = await silo.CreateTopicAsync();
+        await silo.PostAsync($"/topics/{topic}/records", new { value = "counted" });
         using var response = await silo.Http.GetAsync(new Uri("/metrics", UriKind.Relative));
 
         response.Content.Headers.ContentType!.ToString().ShouldBe("text/plain; version=0.0.4; charset=utf-8");
         var text = await response.Content.ReadAsStringAsync();
         text.ShouldContain("# TYPE http_server_request_duration_seconds histogram\n");
+        text.ShouldContain("\nstreams_produce_requests_total ");
         text.ShouldEndWith("\n");
         text.ShouldNotContain("\r");
     }

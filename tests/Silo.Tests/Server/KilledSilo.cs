@@ -134,7 +134,7 @@ internal sealed class KilledSilo : IAsyncDisposable
         return error switch
         {
             HttpRequestException { StatusCode: HttpStatusCode.ServiceUnavailable } => true,
-            HttpRequestException { StatusCode: null } or IOException or ObjectDisposedException => wasKilled,
+            HttpRequestException { StatusCode: null } or System.Net.Sockets.SocketException or IOException or ObjectDisposedException => wasKilled,
             OperationCanceledException => wasKilled || ending.IsCancellationRequested,
             _ => false,
         };

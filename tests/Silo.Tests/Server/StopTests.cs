@@ -61,7 +61,7 @@ public sealed class StopTests : IDisposable
                 var answer = await silo.PostAsync($"/topics/{Topic}/records", new { partition = 0, value = $"{number}" });
                 acknowledged.Add(answer[0].GetProperty("offset").GetInt64(), $"{number}");
             }
-            catch (Exception error) when (error is HttpRequestException or IOException or OperationCanceledException)
+            catch (Exception error) when (error is HttpRequestException or System.Net.Sockets.SocketException or IOException or OperationCanceledException)
             {
                 return;
             }

@@ -1,0 +1,15 @@
+using System.Diagnostics.Metrics;
+
+namespace OrleansStreams.Log;
+
+/// <summary>What partitions count, per process; a meter named OrleansStreams for any listener.</summary>
+internal static class LogMeter
+{
+    private static readonly Meter s_meter = new("OrleansStreams");
+
+    /// <summary>Produce requests that were acknowledged.</summary>
+    public static Counter<long> ProduceRequests { get; } = s_meter.CreateCounter<long>("streams.produce.requests", description: "Produce requests acknowledged.");
+
+    /// <summary>Bytes of the record batches in them.</summary>
+    public static Counter<long> ProduceBytes { get; } = s_meter.CreateCounter<long>("streams.produce.bytes", "By", "Bytes of record batches acknowledged.");
+}
