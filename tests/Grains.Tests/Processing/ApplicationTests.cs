@@ -143,6 +143,9 @@ public sealed class ApplicationTests
         var stopped = await cluster.App.GetStatusAsync();
         stopped.State.ShouldBe(StreamApplicationState.Stopped);
         stopped.Tasks.ShouldAllBe(task => task.State == StreamTaskState.Stopped || task.State == StreamTaskState.Completed);
+        var refused = await Should.ThrowAsync<StreamsException>(() => cluster.App.QueryAsync(new StateQuery("store", "a"u8.ToArray(), 0, 1, 1)));
+        refused.Code.ShouldBe(StreamsErrorCode.ApplicationNotRunning);
+        refused.IsRetriable.ShouldBeFalse("waiting does not start a stopped application");
         var rows = (await cluster.ReadAsync("events", Partitions)).Count;
         ((long)rows).ShouldBe(stopped.Tasks.Single(task => task.SourceRow >= 0).SourceRow);
         await cluster.App.EnsureRunningAsync();
