@@ -265,6 +265,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             throw;
         }
 
+        ProcessingMeter.Committed(_plan, _committed, progress);
         _committed = progress;
         _committedAt = offset;
         _throughput.Add(progress.RecordsIn);

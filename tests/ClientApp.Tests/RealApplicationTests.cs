@@ -26,6 +26,10 @@ public sealed class RealApplicationTests
         var red = (await Cli.RunAsync(silo, "apps", "query", "word-counts", "--store", "counts", "--key", "red")).Fine();
         red.Lines.Length.ShouldBe(2);
         red.Lines[1].ShouldContain("  3  ");
+        var metrics = await silo.Http.GetStringAsync(new Uri("/metrics", UriKind.Relative));
+        metrics.Split('\n').Where(line => line.StartsWith("streams_task_records_in_total{application=\"word-counts\"", StringComparison.Ordinal))
+            .Sum(line => long.Parse(line[(line.LastIndexOf(' ') + 1)..])).ShouldBe(4);
+        metrics.ShouldContain("\nstreams_fetch_bytes_total ");
         (await Cli.RunAsync(silo, "apps", "query", "word-counts", "--store", "counts", "--key", "green")).Fine().Lines.Length.ShouldBe(1);
         (await Cli.RunAsync(silo, "apps", "query", "word-counts", "--store", "other", "--key", "red")).Failed(1, "other");
 
