@@ -31,8 +31,7 @@ try
     app.MapStreamsApi();
     app.Lifetime.ApplicationStarted.Register(() => started = true);
     app.Lifetime.ApplicationStarted.Register(() => SiloLog.Started(app.Logger, ActorRuntimeHosting.Name, settings.DataPath, string.Join(' ', app.Urls)));
-    await app.RunAsync();
-    return 0;
+    return await app.RunToEndAsync(Console.Error);
 }
 catch (StreamsException error)
 {
@@ -44,9 +43,8 @@ catch (IOException error) when (error.InnerException is AddressInUseException or
     Console.Error.WriteLine($"silo: {error.Message} Stop the other program or choose another address with --urls http://127.0.0.1:PORT");
     return 1;
 }
-catch (Exception error) when (!started && SiloCommandLine.IsMistakeInSettings(error))
+catch (Exception error) when (!started && SiloCommandLine.MistakeInSettings(error) is not null)
 {
-    // ASP.NET Core tells these by exceptions of general types, and some with a page of advice below the first line.
-    Console.Error.WriteLine($"silo: the silo cannot start: {error.Message.Split('\n')[0].TrimEnd()} Correct the setting; --help lists the options");
+    Console.Error.WriteLine($"silo: {SiloCommandLine.MistakeInSettings(error)}");
     return 1;
 }

@@ -2,14 +2,12 @@ using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using Orleans;
 using OrleansStreams.Clients;
 using OrleansStreams.Errors;
 using OrleansStreams.Processing;
 using OrleansStreams.Silo.Hosting;
 using OrleansStreams.Silo.Samples;
-using OrleansStreams.Storage.Files;
 
 namespace OrleansStreams.ClientApp.Demo;
 
@@ -56,13 +54,13 @@ internal static class DemoRun
         };
         if (options.Fresh)
         {
-            await DeleteEarlierRunAsync(settings);
+            await EarlierRun.DeleteAsync(settings);
         }
 
         var run = new FlightDelaysSettings
         {
             Input = Path.GetFullPath(options.Input ?? FlightDelaysSettings.ShippedInput),
-            Folder = Path.Combine(settings.DataPath, "sample"),
+            DataPath = settings.DataPath,
             Partitions = options.Partitions,
             OutOfOrderness = options.OutOfOrderness,
             Grace = options.Grace,
@@ -158,18 +156,5 @@ internal static class DemoRun
         builder.Logging.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.AddStreamsSilo(settings);
         return builder.Build();
-    }
-
-    /// <summary>Deletes only what a silo itself makes, and only when no process uses it.</summary>
-    private static async Task DeleteEarlierRunAsync(SiloSettings settings)
-    {
-        await new FileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath }, TimeProvider.System, NullLogger<FileLogStorage>.Instance).DisposeAsync();
-        foreach (var folder in (string[])[settings.LogsPath, settings.GrainsPath, Path.Combine(settings.DataPath, "sample")])
-        {
-            if (Directory.Exists(folder))
-            {
-                Directory.Delete(folder, recursive: true);
-            }
-        }
     }
 }

@@ -124,7 +124,7 @@ public sealed record StateQueryResult(
 public interface IStreamApplicationGrain : IGrainWithStringKey
 {
     /// <summary>Starts the application (durably: it starts again with every silo) or does nothing when it runs with the same parameters.</summary>
-    /// <param name="parameters">Passed to the topology's factory; fixed from the first start on, and none means those.</param>
+    /// <param name="parameters">Passed to the topology's factory; fixed from the first start on but for <see cref="Topologies.Topology.ChangeableParameters"/>, and none means those of the last start.</param>
     /// <exception cref="StreamsException">ApplicationNotFound; InvalidRequest when state exists that was made with other parameters; UnknownTopicOrPartition for a missing input topic.</exception>
     [Alias("StartAsync")]
     Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters);

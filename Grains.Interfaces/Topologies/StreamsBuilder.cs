@@ -20,6 +20,7 @@ namespace OrleansStreams.Topologies;
 public sealed class StreamsBuilder
 {
     private readonly List<TopologyNode> _nodes = [];
+    private readonly SortedSet<string> _changeable = new(StringComparer.Ordinal) { ApplicationParameters.Rate };
 
     /// <summary>Reads a topic, from its beginning.</summary>
     /// <param name="topic">The topic, which must exist when the application starts.</param>
@@ -50,9 +51,26 @@ public sealed class StreamsBuilder
         return new KStream<TKey, TValue>(this, node, null);
     }
 
+    /// <summary>
+    /// Says which parameters of the application change none of its results (where a file lies, how fast it is read): it may be started again with other values of
+    /// them, which then replace the old ones. All others are fixed from the first start on. <see cref="ApplicationParameters.Rate"/> need not be named.
+    /// </summary>
+    /// <param name="parameters">Their names.</param>
+    /// <returns>This builder.</returns>
+    public StreamsBuilder AllowChanges(params ReadOnlySpan<string> parameters)
+    {
+        foreach (var parameter in parameters)
+        {
+            ArgumentException.ThrowIfNullOrEmpty(parameter);
+            _changeable.Add(parameter);
+        }
+
+        return this;
+    }
+
     /// <summary>Checks the description and cuts it into sub-topologies.</summary>
     /// <exception cref="StreamsException">InvalidConfig: no source, a store's name used twice, a file source merged with another source.</exception>
-    public Topology Build() => Topology.Of([.. _nodes]);
+    public Topology Build() => Topology.Of([.. _nodes], [.. _changeable]);
 
     internal int NextId => _nodes.Count;
 

@@ -7,10 +7,17 @@ namespace OrleansStreams.Topologies;
 /// <summary>A checked topology: sub-topologies that are joined by nothing but topics.</summary>
 public sealed class Topology
 {
-    private Topology(ImmutableArray<SubTopology> subTopologies) => SubTopologies = subTopologies;
+    private Topology(ImmutableArray<SubTopology> subTopologies, ImmutableArray<string> changeableParameters)
+    {
+        SubTopologies = subTopologies;
+        ChangeableParameters = changeableParameters;
+    }
 
     /// <summary>The sub-topologies, numbered in the order in which their first source was described.</summary>
     public ImmutableArray<SubTopology> SubTopologies { get; }
+
+    /// <summary>The parameters that change no result and hence may change from start to start, in ordinal order.</summary>
+    public ImmutableArray<string> ChangeableParameters { get; }
 
     /// <summary>The topology as text: each sub-topology's nodes, what they do and what they feed.</summary>
     public string Describe()
@@ -24,7 +31,7 @@ public sealed class Topology
         return text.ToString();
     }
 
-    internal static Topology Of(ImmutableArray<TopologyNode> nodes)
+    internal static Topology Of(ImmutableArray<TopologyNode> nodes, ImmutableArray<string> changeableParameters)
     {
         if (nodes.IsEmpty)
         {
@@ -52,7 +59,7 @@ public sealed class Topology
         }
 
         var subTopologies = nodes.GroupBy(node => component[node.Id]).OrderBy(group => group.Key).Select((group, index) => SubTopology.Of(index, [.. group]));
-        return new Topology([.. subTopologies]);
+        return new Topology([.. subTopologies], changeableParameters);
     }
 
     internal static StreamsException Invalid(string message) => new(StreamsErrorCode.InvalidConfig, message);

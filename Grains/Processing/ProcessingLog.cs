@@ -25,4 +25,7 @@ internal static partial class ProcessingLog
 
     [LoggerMessage(1211, LogLevel.Warning, "Application {Application}: task {Task} could not be started and is tried again: {Reason}")]
     public static partial void TaskNotStarted(this ILogger logger, string application, string task, string reason);
+
+    [LoggerMessage(1212, LogLevel.Warning, "Application {Application}: task {Task} could not be stopped and takes its new parameters when it starts again: {Reason}")]
+    public static partial void TaskNotStopped(this ILogger logger, string application, string task, string reason);
 }

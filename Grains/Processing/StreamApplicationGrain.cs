@@ -42,7 +42,8 @@ internal sealed class StreamApplicationGrain(
             parameters = state.Parameters.ToImmutableDictionary();
         }
 
-        if (state.WasStarted && !SameParameters(state.Parameters, parameters))
+        var changes = !state.WasStarted ? [] : Changes(state.Parameters, parameters);
+        if (changes.Except(registry.Build(Name, new ApplicationParameters(parameters)).ChangeableParameters, StringComparer.Ordinal).Any())
         {
             throw new StreamsException(
                 StreamsErrorCode.InvalidRequest,
@@ -51,9 +52,15 @@ internal sealed class StreamApplicationGrain(
         }
 
         await PlanAsync(parameters);
-        if (!state.WasStarted || !state.IsRunning)
+        if (!state.WasStarted || !state.IsRunning || changes.Length > 0)
         {
             await WriteAsync(new StreamApplicationGrainState { WasStarted = true, IsRunning = true, Parameters = new(parameters) });
+        }
+
+        if (changes.Length > 0)
+        {
+            // Tasks take their parameters when they start.
+            await Task.WhenAll(_tasks.Values.Select(StopTaskAsync));
         }
 
         // Also tasks that have failed for good: whoever starts again has mended the cause.
@@ -143,8 +150,9 @@ internal sealed class StreamApplicationGrain(
         return Task.CompletedTask;
     }
 
-    private static bool SameParameters(Dictionary<string, string> x, ImmutableDictionary<string, string> y) =>
-        x.Count == y.Count && x.All(pair => y.TryGetValue(pair.Key, out var value) && value == pair.Value);
+    /// <summary>The names of parameters that differ, or that only one of the two has.</summary>
+    private static string[] Changes(Dictionary<string, string> x, ImmutableDictionary<string, string> y) =>
+        [.. x.Keys.Union(y.Keys, StringComparer.Ordinal).Where(name => x.GetValueOrDefault(name) != y.GetValueOrDefault(name)).Order(StringComparer.Ordinal)];
 
     private static string Text(IEnumerable<KeyValuePair<string, string>> parameters)
     {
@@ -243,6 +251,19 @@ internal sealed class StreamApplicationGrain(
         catch (Exception error)
         {
             logger.TaskNotStarted(Name, task.Id, error.Message);
+        }
+    }
+
+    private async Task StopTaskAsync(SupervisedTask task)
+    {
+        try
+        {
+            await TaskGrain(task).StopAsync();
+        }
+        catch (Exception error)
+        {
+            // Its silo has died: the task is down, and its next start takes the new parameters.
+            logger.TaskNotStopped(Name, task.Id, error.Message);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Data.Common;
 using System.Net.Sockets;
 
 namespace OrleansStreams.Silo.Hosting;
@@ -23,9 +24,17 @@ internal static class SiloCommandLine
         "urls", "data", "flush", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
     };
 
-    /// <summary>Whether what stopped a start is a setting of ASP.NET Core that cannot be used: a file of settings, an address, a certificate, a log level.</summary>
-    public static bool IsMistakeInSettings(Exception error) =>
-        error is InvalidDataException or InvalidOperationException or FormatException or ArgumentException or SocketException or IOException or UnauthorizedAccessException;
+    /// <summary>
+    /// What to say of an exception that stopped a start, when it is of a setting that cannot be used (a file of settings, an address, a certificate, a log level, a
+    /// database); null for a fault of the program. ASP.NET Core tells these by exceptions of general types, some with a page of advice below the first line.
+    /// </summary>
+    public static string? MistakeInSettings(Exception error) => error switch
+    {
+        DbException => $"the database of ConnectionStrings:Streams cannot be used: {FirstLine(error)} Start it, or correct the connection string",
+        InvalidDataException or InvalidOperationException or FormatException or ArgumentException or SocketException or IOException or UnauthorizedAccessException =>
+            $"the silo cannot start: {FirstLine(error)} Correct the setting; --help lists the options",
+        _ => null,
+    };
 
     /// <summary>Null when the command line can be used; else what to print, and the exit code (0 for help, 2 for a mistake).</summary>
     public static (string Text, int ExitCode)? Usage(string[] args)
@@ -51,4 +60,6 @@ internal static class SiloCommandLine
 
         return null;
     }
+
+    private static string FirstLine(Exception error) => error.Message.Split('\n')[0].TrimEnd();
 }

@@ -45,7 +45,9 @@ public static class StreamsSilo
         builder.Services.AddSingleton(settings);
 
         // What stops a start is thrown, and told by the program in one line; these would tell it before, with a stack trace.
-        builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
+        var start = new HostStart();
+        builder.Services.AddSingleton<IHostedService>(start);
+        builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => start.IsOver && level >= LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.None);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
         builder.Services.AddSingleton(TimeProvider.System);
@@ -53,7 +55,7 @@ public static class StreamsSilo
         builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath, TailCacheBytes = settings.TailCacheBytes });
         builder.Services.AddStreamsGrains(new StreamsOptions { Flush = settings.Flush });
         builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
-        builder.Services.AddStreamApplication(FlightDelays.Name, FlightDelays.Build);
+        builder.Services.AddStreamApplication(FlightDelays.Name, (flights, parameters) => FlightDelays.Build(flights, parameters, settings.DataPath));
         builder.AddActorRuntime(settings);
         builder.Services.AddStreamApplicationStarter();
         return builder;

@@ -16,14 +16,22 @@ public sealed record ArrivalInput(string Sha256, long Rows);
 /// </summary>
 public static class ArrivalOrder
 {
+    private const string ArrivalsFile = "arrivals.csv";
+    private const string InputFile = "input.json";
+    private const string Unfinished = ".tmp";
+
     /// <summary>The path of the arrivals file inside <paramref name="folder"/>.</summary>
-    public static string FileIn(string folder) => Path.Combine(folder, "arrivals.csv");
+    public static string FileIn(string folder) => Path.Combine(folder, ArrivalsFile);
+
+    /// <summary>Whether a file or folder of this name in the sample's folder is the sample's own: the arrivals, their description, and sorts under way.</summary>
+    public static bool IsPartOfSample(string name) =>
+        name is ArrivalsFile or InputFile or ArrivalsFile + Unfinished or InputFile + Unfinished or "sort" or "results" or "verify";
 
     /// <summary>Makes the arrivals file of <paramref name="input"/> in <paramref name="folder"/>, or finds it there already.</summary>
     /// <exception cref="StreamsException">InvalidInput: a wrong row, or the folder holds the arrivals of another input.</exception>
     public static ArrivalInput Prepare(string input, string folder, CancellationToken cancellationToken = default)
     {
-        var described = Path.Combine(folder, "input.json");
+        var described = Path.Combine(folder, InputFile);
         var sha256 = HashOf(input);
         if (File.Exists(described))
         {
@@ -43,7 +51,7 @@ public static class ArrivalOrder
     /// <summary>Writes a file so that it is there whole and flushed, or not at all.</summary>
     public static void WriteWhole(string path, Action<Stream> write)
     {
-        var unfinished = path + ".tmp";
+        var unfinished = path + Unfinished;
         using (var file = new FileStream(unfinished, FileMode.Create, FileAccess.Write, FileShare.None, 256 * 1024))
         {
             write(file);

@@ -33,16 +33,19 @@ public static class FlightDelays
     public static long WindowStart(long eventTime) => eventTime - (((eventTime % WindowMs) + WindowMs) % WindowMs);
 
     /// <summary>
-    /// Describes the topology. Parameters: <c>file</c> (the arrivals file), <c>out-of-orderness</c> and <c>grace</c> (time spans), <c>rate</c> (rows per second, 0 for no bound).
+    /// Describes the topology. Parameters: <c>file</c> (the arrivals file, relative to the data folder), <c>out-of-orderness</c> and <c>grace</c> (time spans),
+    /// <c>rate</c> (rows per second, 0 for no bound).
     /// </summary>
-    public static void Build(StreamsBuilder builder, ApplicationParameters parameters)
+    public static void Build(StreamsBuilder builder, ApplicationParameters parameters, string dataPath)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(parameters);
         var outOfOrderness = parameters.GetTimeSpan("out-of-orderness", TimeSpan.FromHours(2));
         var grace = parameters.GetTimeSpan("grace", TimeSpan.FromHours(1));
 
-        builder.FileSource<string, Flight>("arrivals", parameters.GetString("file"), ParseLine)
+        // Where the arrivals lie changes no result: the journal knows their content.
+        builder.AllowChanges("file")
+            .FileSource<string, Flight>("arrivals", Path.Combine(dataPath, parameters.GetString("file")), ParseLine)
             .To(Flights, Produced.With(Serdes.Utf8, FlightSerde));
 
         builder.Stream(

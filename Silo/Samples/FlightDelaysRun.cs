@@ -12,8 +12,11 @@ public sealed record FlightDelaysSettings
     /// <summary>The input file: a JSON array, JSON lines or CSV.</summary>
     public required string Input { get; init; }
 
+    /// <summary>The silo's data folder.</summary>
+    public required string DataPath { get; init; }
+
     /// <summary>The folder for the arrivals file.</summary>
-    public required string Folder { get; init; }
+    public string Folder => Path.Combine(DataPath, "sample");
 
     /// <summary>The partitions of all three topics.</summary>
     public int Partitions { get; init; } = 4;
@@ -45,7 +48,8 @@ public static class FlightDelaysRun
         }
 
         var parameters = ImmutableDictionary<string, string>.Empty
-            .Add("file", ArrivalOrder.FileIn(settings.Folder))
+            // Relative, so that a data folder may move.
+            .Add("file", Path.GetRelativePath(settings.DataPath, ArrivalOrder.FileIn(settings.Folder)))
             .Add("out-of-orderness", settings.OutOfOrderness.ToString("c", CultureInfo.InvariantCulture))
             .Add("grace", settings.Grace.ToString("c", CultureInfo.InvariantCulture))
             .Add("rate", settings.Rate.ToString(CultureInfo.InvariantCulture));

@@ -1,4 +1,3 @@
-using OrleansStreams.Errors;
 using OrleansStreams.Processing;
 using OrleansStreams.Silo.Hosting;
 
@@ -18,17 +17,18 @@ internal sealed class SampleStarter(IGrainFactory grains, SiloSettings settings,
             var known = await grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name).GetStatusAsync();
             if (known.Parameters.IsEmpty)
             {
-                var sample = new FlightDelaysSettings { Input = FlightDelaysSettings.ShippedInput, Folder = Path.Combine(settings.DataPath, "sample") };
+                var sample = new FlightDelaysSettings { Input = FlightDelaysSettings.ShippedInput, DataPath = settings.DataPath };
                 await FlightDelaysRun.StartAsync(grains, sample, stoppingToken);
             }
-        }
-        catch (StreamsException error)
-        {
-            SiloLog.SampleFailed(logger, error.Message);
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
             // The silo stops before the sample was up; the next start goes on.
+        }
+        catch (Exception error)
+        {
+            // Whatever it is (a full disk, a file that something else holds), a server must not end because its sample cannot run.
+            SiloLog.SampleFailed(logger, error.Message);
         }
     }
 }

@@ -12,6 +12,8 @@ namespace OrleansStreams.Silo.Http.Records;
 /// </summary>
 internal sealed class LineProduction(HttpContext http, SharedProducers producers, StreamsApiOptions options, string topic, Acks acks)
 {
+    private const int FarewellMs = 500;
+
     private readonly Queue<(long Line, PendingDelivery Delivery)> pending = new();
     private readonly SortedDictionary<int, StreamedPartitionBody> partitions = [];
     private (long Line, StreamsException Error)? failure;
@@ -20,11 +22,13 @@ internal sealed class LineProduction(HttpContext http, SharedProducers producers
     public async Task<StreamedDeliveryBody> RunAsync()
     {
         LiftLimits();
+        using var ending = FetchHandlers.StoppingToken(http);
         await using var lease = await producers.RentAsync(topic, acks);
         var lines = new LineReader(http.Request.BodyReader, options.MaxLineBytes);
+        var taken = 0L;
         try
         {
-            while (failure is null && await lines.ReadLineAsync(http.RequestAborted) is { } line)
+            while (failure is null && await lines.ReadLineAsync(ending.Token) is { } line)
             {
                 if (line.AsSpan().Trim(" \t"u8).IsEmpty)
                 {
@@ -32,7 +36,8 @@ internal sealed class LineProduction(HttpContext http, SharedProducers producers
                 }
 
                 var item = ProduceHandlers.Check(lease, Parse(line));
-                pending.Enqueue((lines.LineNumber, await lease.Producer.EnqueueAsync(ProduceHandlers.RecordOf(lease, item), http.RequestAborted)));
+                pending.Enqueue((lines.LineNumber, await lease.Producer.EnqueueAsync(ProduceHandlers.RecordOf(lease, item), ending.Token)));
+                taken = lines.LineNumber;
                 if (pending.Count >= options.MaxPendingRecords)
                 {
                     await SettleAsync();
@@ -42,6 +47,13 @@ internal sealed class LineProduction(HttpContext http, SharedProducers producers
         catch (StreamsException exception)
         {
             failure ??= (lines.LineNumber, exception);
+        }
+        catch (OperationCanceledException) when (ending.IsCancellationRequested && !http.RequestAborted.IsCancellationRequested)
+        {
+            // The server stops. What was read is settled below, and the rest of the body not waited for.
+            CloseAfterAnswer();
+            failure ??= (taken + 1, new StreamsException(
+                StreamsErrorCode.CoordinatorNotAvailable, "the server is stopping, and took nothing from this line on; send it and what follows again in a moment.", WriteOutcome.NotWritten));
         }
 
         while (pending.Count > 0)
@@ -66,6 +78,20 @@ internal sealed class LineProduction(HttpContext http, SharedProducers producers
         {
             rate.MinDataRate = null;
         }
+    }
+
+    /// <summary>
+    /// Kestrel would drain the body first, and the clock of its bound for that stands still while the server stops: the stop would last as long as the sender likes. The
+    /// moment before the end lets the answer be read, which a reset connection may lose.
+    /// </summary>
+    private void CloseAfterAnswer()
+    {
+        http.Response.Headers.Connection = "close";
+        http.Response.OnCompleted(async () =>
+        {
+            await Task.Delay(FarewellMs);
+            http.Abort();
+        });
     }
 
     private async Task SettleAsync()

@@ -38,11 +38,13 @@ internal static class TailHandlers
             throw QueryText.Invalid($"Last-Event-ID names partition {unknown}, but the topic has {description.PartitionCount}; leave the header out to begin anew.");
         }
 
+        // An id names every partition that there was: one that it lacks is newer, and all that it holds came after the disconnect.
+        var resumes = positions.Count > 0;
         foreach (var number in Enumerable.Range(0, description.PartitionCount))
         {
             if (!positions.ContainsKey(number))
             {
-                positions[number] = await spec.ResolveAsync(grains.GetGrain<IPartitionGrain>(new TopicPartition(topic, number).GrainKey));
+                positions[number] = resumes ? 0 : await spec.ResolveAsync(grains.GetGrain<IPartitionGrain>(new TopicPartition(topic, number).GrainKey));
             }
         }
 

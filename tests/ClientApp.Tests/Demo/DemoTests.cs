@@ -72,6 +72,78 @@ public sealed class DemoTests(ITestOutputHelper output) : IDisposable
         (await File.ReadAllBytesAsync(In("killed.out"))).ShouldBe(await File.ReadAllBytesAsync(In("whole.out")));
     }
 
+    [Fact]
+    public async Task A_killed_run_resumes_at_another_rate_and_after_its_data_folder_has_moved()
+    {
+        using (var slow = new DemoProcess("--data", In("here"), "--rate", "2000"))
+        {
+            await slow.FirstProgress;
+            slow.HasExited.ShouldBeFalse();
+            await slow.KillAsync();
+        }
+
+        Directory.Move(In("here"), In("there"));
+        using var demo = new DemoProcess("--data", In("there"), "--out", In("out"), "--verify");
+        var (exitCode, status, errors) = await demo.EndAsync();
+
+        exitCode.ShouldBe(0, errors);
+        status[^1].GetProperty("rows_this_run").GetInt64().ShouldBeLessThan(20_000);
+        status[^1].GetProperty("late").GetInt64().ShouldBe(19);
+        using var other = new DemoProcess("--data", In("there"), "--grace", "5h");
+        var (refused, _, reason) = await other.EndAsync();
+        refused.ShouldBe(1);
+        reason.ShouldContain("other parameters");
+    }
+
+    [Theory]
+    [InlineData("logs/app.log")]
+    [InlineData("grains/wheat.txt")]
+    [InlineData("sample/photo.jpg")]
+    [InlineData("sample")]
+    public async Task A_fresh_start_deletes_nothing_that_no_silo_made(string foreign)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(In("mine/" + foreign))!);
+        await File.WriteAllTextAsync(In("mine/" + foreign), "mine");
+        using var demo = new DemoProcess("--data", In("mine"), "--fresh");
+
+        var (exitCode, _, errors) = await demo.EndAsync();
+
+        exitCode.ShouldBe(1);
+        errors.ShouldContain("--fresh would delete");
+        errors.Trim().ShouldNotContain("\n");
+        Directory.EnumerateFileSystemEntries(In("mine"), "*", SearchOption.AllDirectories).Where(File.Exists).ShouldBe([In("mine/" + foreign)]);
+        (await File.ReadAllTextAsync(In("mine/" + foreign))).ShouldBe("mine");
+    }
+
+    [Theory]
+    [InlineData("logs/notes.txt")]
+    [InlineData("grains/topic/notes.txt")]
+    [InlineData("sample/notes.txt")]
+    public async Task A_fresh_start_deletes_an_earlier_run_but_not_with_somebodys_file_in_it(string foreign)
+    {
+        await WriteJsonLinesAsync(In("few.jsonl"), FlightFile.Read(FlightDelaysSettings.ShippedInput).Take(100));
+        string[] arguments = ["--data", In("data"), "--input", In("few.jsonl"), "--fresh"];
+        using (var first = new DemoProcess(arguments))
+        {
+            (await first.EndAsync()).ExitCode.ShouldBe(0);
+        }
+
+        Directory.CreateDirectory(Path.GetDirectoryName(In("data/" + foreign))!);
+        await File.WriteAllTextAsync(In("data/" + foreign), "mine");
+        using (var refused = new DemoProcess(arguments))
+        {
+            var (exitCode, _, errors) = await refused.EndAsync();
+            exitCode.ShouldBe(1);
+            errors.ShouldContain("notes.txt");
+        }
+
+        File.Delete(In("data/" + foreign));
+        using var again = new DemoProcess(arguments);
+        var (end, status, _) = await again.EndAsync();
+        end.ShouldBe(0);
+        status[^1].GetProperty("rows_this_run").GetInt64().ShouldBe(100, "a fresh start reads every row");
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(7)]

@@ -74,6 +74,29 @@ public sealed class ApplicationTests
     }
 
     [Fact]
+    public async Task Parameters_that_change_no_result_may_change_from_start_to_start_and_take_effect_at_once()
+    {
+        var path = string.Empty;
+        await using var cluster = new ProcessingCluster((builder, parameters) => Describe(builder.AllowChanges("file"), parameters.GetString("file", path), rate: null));
+        path = cluster.FileOf("rows", Lines());
+        var moved = cluster.FileOf("moved", Lines());
+        await CreateTopicsAsync(cluster);
+        await cluster.App.StartAsync(NoParameters.Add("file", path).Add("rate", "20000"));
+        await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
+
+        var fixedOne = await Should.ThrowAsync<StreamsException>(() => cluster.App.StartAsync(NoParameters.Add("file", moved).Add("other", "1")));
+        fixedOne.Code.ShouldBe(StreamsErrorCode.InvalidRequest);
+        var changed = await cluster.App.StartAsync(NoParameters.Add("file", moved));
+
+        changed.Parameters.ShouldBe(NoParameters.Add("file", moved));
+        File.Delete(path);
+        await cluster.UntilAsync(status => status.State == StreamApplicationState.Completed);
+        (await cluster.ReadAsync("counts", Partitions)).Order(StringComparer.Ordinal).ShouldBe(OnePass().Results);
+        (await cluster.ReadAsync("events", Partitions)).Count.ShouldBe(Rows);
+        (await cluster.App.GetStatusAsync()).Parameters["file"].ShouldBe(moved);
+    }
+
+    [Fact]
     public async Task A_wrong_line_fails_the_task_and_nothing_after_it_is_processed_until_it_is_mended()
     {
         await using var cluster = await StartedAsync(["k,1", "k,2", "nonsense", "k,3"], rate: 0);
@@ -190,7 +213,7 @@ public sealed class ApplicationTests
         }
     }
 
-    private static void Describe(StreamsBuilder builder, string path, double rate)
+    private static void Describe(StreamsBuilder builder, string path, double? rate)
     {
         builder.FileSource<string, long>(
                 "rows",

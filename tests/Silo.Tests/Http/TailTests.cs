@@ -77,6 +77,23 @@ public class TailTests(SiloFixture fixture)
     }
 
     [Fact]
+    public async Task A_partition_added_between_two_streams_is_read_from_its_start_by_the_second()
+    {
+        var topic = await silo.CreateTopicAsync();
+        string? id;
+        await using (var events = await EventStream.OpenAsync(silo, $"/topics/{topic}/tail"))
+        {
+            id = events.LastEventId;
+        }
+
+        await silo.SendAsync(HttpMethod.Patch, $"/topics/{topic}", new { partitions = 2 }, HttpStatusCode.OK);
+        await silo.PostAsync($"/topics/{topic}/records", new { value = "meanwhile", partition = 1 });
+
+        await using var resumed = await EventStream.OpenAsync(silo, $"/topics/{topic}/tail", id);
+        (await resumed.NextValueAsync()).ShouldBe("meanwhile");
+    }
+
+    [Fact]
     public async Task A_gap_that_retention_has_made_is_told()
     {
         var topic = await silo.CreateTopicAsync();

@@ -44,6 +44,38 @@ public sealed class SampleTests : IDisposable
         (await ValuesAsync(again, "flights-late")).ShouldBe(late);
     }
 
+    [Fact]
+    public async Task A_sample_that_cannot_be_prepared_is_told_and_the_server_serves_on()
+    {
+        Directory.CreateDirectory(folder.In("data"));
+        await File.WriteAllTextAsync(Path.Combine(folder.In("data"), "sample"), "a file where the sample wants a folder");
+
+        await using var silo = await SiloProcess.StartedAsync(folder.In("data"), sample: true);
+        await silo.PrintedAsync("The sample application could not be started");
+
+        await silo.PostAsync("/topics", new { name = "orders", partitions = 1 });
+        await silo.PostAsync("/topics/orders/records", new { value = "served" });
+        (await silo.ReadAllAsync("orders", 0)).ShouldBe([(0, "served")]);
+        silo.Terminate();
+        (await silo.EndAsync()).ExitCode.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_sample_goes_on_after_its_data_folder_has_moved()
+    {
+        await using (var killed = await SiloProcess.StartedAsync(folder.In("here"), sample: true))
+        {
+            await FirstWindowAsync(killed);
+            await killed.KillAsync();
+        }
+
+        Directory.Move(folder.In("here"), folder.In("there"));
+
+        await using var moved = await SiloProcess.StartedAsync(folder.In("there"), sample: true);
+        await CompletedAsync(moved);
+        (await ValuesAsync(moved, "delays-by-airport")).Count.ShouldBe(17_456);
+    }
+
     /// <summary>Waits for the end of the input; the server's long poll for windows paces the questions.</summary>
     private static async Task CompletedAsync(SiloProcess silo)
     {

@@ -15,6 +15,7 @@ internal sealed class SiloProcess : IAsyncDisposable
 
     private readonly Process process;
     private readonly StringBuilder output = new();
+    private readonly List<(string Text, TaskCompletionSource Printed)> awaited = [];
     private readonly Task<string> errors;
     private readonly Task lines;
     private readonly TaskCompletionSource<string?> address = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -41,6 +42,19 @@ internal sealed class SiloProcess : IAsyncDisposable
         var silo = Start(data, sample);
         await silo.ReadyAsync();
         return silo;
+    }
+
+    /// <summary>Waits until it has printed a text.</summary>
+    public async Task PrintedAsync(string text)
+    {
+        var printed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (output)
+        {
+            awaited.Add((text, printed));
+            TellPrinted();
+        }
+
+        await WithinPatience(printed.Task, $"print '{text}'");
     }
 
     /// <summary>Waits until it listens.</summary>
@@ -143,6 +157,7 @@ internal sealed class SiloProcess : IAsyncDisposable
             lock (output)
             {
                 output.Append(line).Append('\n');
+                TellPrinted();
             }
 
             if (line.IndexOf(StartedLine, StringComparison.Ordinal) is var at and >= 0)
@@ -152,6 +167,14 @@ internal sealed class SiloProcess : IAsyncDisposable
         }
 
         address.TrySetResult(null);
+    }
+
+    private void TellPrinted()
+    {
+        foreach (var (_, printed) in awaited.Where(wanted => output.ToString().Contains(wanted.Text, StringComparison.Ordinal)))
+        {
+            printed.TrySetResult();
+        }
     }
 
     private async Task<T> WithinPatience<T>(Task<T> task, string what)

@@ -1,4 +1,8 @@
 using System.Diagnostics;
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
 
 namespace OrleansStreams.Silo.Tests.Server;
 
@@ -52,6 +56,43 @@ public sealed class StopTests : IDisposable
         (await again.EndAsync()).ExitCode.ShouldBe(0);
     }
 
+    [Fact]
+    public async Task A_termination_signal_ends_an_upload_under_way_with_what_it_delivered_and_the_silo_stops_at_once()
+    {
+        const int Lines = 3;
+        await using (var silo = await SiloProcess.StartedAsync(folder.In("data")))
+        {
+            await silo.PostAsync("/topics", new { name = Topic, partitions = 1 });
+            using var upload = await EndlessUpload.BeginAsync(silo.Http.BaseAddress!, $"/topics/{Topic}/records");
+            for (var line = 0; line < Lines; line++)
+            {
+                await upload.SendAsync($$"""{"value":"{{line}}"}""");
+            }
+
+            for (var next = 0L; next < Lines;)
+            {
+                next = (await silo.FetchAsync(Topic, 0, next, maxWaitMs: 20_000)).NextOffset;
+            }
+
+            var watch = Stopwatch.StartNew();
+            silo.Terminate();
+            var answer = await upload.AnswerAsync();
+            var (exitCode, output, errors) = await silo.EndAsync();
+
+            watch.Elapsed.ShouldBeLessThan(Prompt);
+            exitCode.ShouldBe(0, errors + output);
+            errors.ShouldBeEmpty();
+            answer.ShouldStartWith("HTTP/1.1 503 ");
+            var problem = JsonDocument.Parse(answer[answer.IndexOf('{', StringComparison.Ordinal)..(answer.LastIndexOf('}') + 1)]).RootElement;
+            problem.GetProperty("line").GetInt64().ShouldBe(Lines + 1);
+            problem.GetProperty("delivered").GetInt64().ShouldBe(Lines);
+            problem.GetProperty("retriable").GetBoolean().ShouldBeTrue();
+        }
+
+        await using var again = await SiloProcess.StartedAsync(folder.In("data"));
+        (await again.ReadAllAsync(Topic, 0)).ShouldBe(Enumerable.Range(0, Lines).Select(line => ((long)line, $"{line}")));
+    }
+
     private static async Task ProduceUntilTheEndAsync(SiloProcess silo, Dictionary<long, string> acknowledged, TaskCompletionSource some)
     {
         for (var number = 0; ; number++)
@@ -84,5 +125,45 @@ public sealed class StopTests : IDisposable
         {
             return null;
         }
+    }
+
+    /// <summary>JSON lines as they come, without an end, over a connection of its own: an HTTP client would first want to send all of it.</summary>
+    private sealed class EndlessUpload : IDisposable
+    {
+        private readonly TcpClient connection;
+
+        private EndlessUpload(TcpClient connection) => this.connection = connection;
+
+        public static async Task<EndlessUpload> BeginAsync(Uri address, string path)
+        {
+            var connection = new TcpClient();
+            await connection.ConnectAsync(address.Host, address.Port);
+            var upload = new EndlessUpload(connection);
+            await upload.WriteAsync($"POST {path} HTTP/1.1\r\nHost: {address.Authority}\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n");
+            return upload;
+        }
+
+        /// <summary>Sends a line as a chunk (RFC 9112, 7.1).</summary>
+        public Task SendAsync(string line) => WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{line.Length + 1:x}\r\n{line}\n\r\n"));
+
+        /// <summary>All that the server answers until it closes the connection.</summary>
+        public async Task<string> AnswerAsync()
+        {
+            using var answer = new MemoryStream();
+            try
+            {
+                await connection.GetStream().CopyToAsync(answer).WaitAsync(Prompt);
+            }
+            catch (IOException)
+            {
+                // Reset: the body was not read to its end.
+            }
+
+            return Encoding.UTF8.GetString(answer.ToArray());
+        }
+
+        public void Dispose() => connection.Dispose();
+
+        private async Task WriteAsync(string text) => await connection.GetStream().WriteAsync(Encoding.UTF8.GetBytes(text));
     }
 }
