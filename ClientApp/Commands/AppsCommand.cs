@@ -77,7 +77,7 @@ internal static class AppsCommand
                 ["WINDOW START", "WINDOW END", "VALUE", "FINAL"],
                 [.. answer.Items("entries").Select(entry => new[]
                 {
-                    entry.Text("window_start"), entry.Text("window_end"), entry.Text("value"), entry.GetProperty("is_final").GetBoolean() ? "yes" : "no",
+                    entry.Text("windowStart"), entry.Text("windowEnd"), entry.Text("value"), entry.GetProperty("isFinal").GetBoolean() ? "yes" : "no",
                 })]);
             return CommandRunner.Fine;
         });

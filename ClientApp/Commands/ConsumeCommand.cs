@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using OrleansStreams.ClientApp.Records;
@@ -13,6 +14,7 @@ internal static class ConsumeCommand
     private const int EmptyAnswersMax = 3;
 
     private static readonly TimeSpan LongWait = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan DescribeInterval = TimeSpan.FromSeconds(5);
 
     private static readonly Argument<string> Topic = new("topic") { Description = "The topic's name." };
     private static readonly Option<bool> FromBeginning = new("--from-beginning") { Description = "Begins at the start of the log; the same as --offset earliest." };
@@ -70,7 +72,7 @@ internal static class ConsumeCommand
             await using var feed = new RecordFeed(session.Server, topic, follow);
             await (group is null
                 ? ReadAloneAsync(session, description, feed, offset ?? "latest", follow, cancellation)
-                : ReadInGroupAsync(session, feed, new GroupMembership(session.Server, group, topic, feed, offset ?? "earliest"), follow, cancellation));
+                : ReadInGroupAsync(session, feed, new GroupMembership(session.Server, group, topic, feed, offset ?? "earliest", follow), follow, cancellation));
             return CommandRunner.Fine;
         }
         catch (OperationCanceledException) when (follow && cancellation.IsCancellationRequested)
@@ -125,9 +127,16 @@ internal static class ConsumeCommand
             feed.Add(partition, offset);
         }
 
+        var sinceDescribed = Stopwatch.StartNew();
         while (ends.Count > 0 && !printer.IsDone)
         {
-            if (await feed.NextAsync(LongWait, cancellation) is not { } page)
+            if (follow && wanted is null && sinceDescribed.Elapsed >= DescribeInterval)
+            {
+                await AddNewPartitionsAsync(session.Server, description, ends, feed, cancellation);
+                sinceDescribed.Restart();
+            }
+
+            if (await feed.NextAsync(follow ? DescribeInterval : LongWait, cancellation) is not { } page)
             {
                 continue;
             }
@@ -138,6 +147,32 @@ internal static class ConsumeCommand
                 ends.Remove(page.Partition);
                 await feed.RemoveAsync(page.Partition);
             }
+        }
+    }
+
+    /// <summary>Takes in partitions that the topic has got meanwhile, from their start: all that they hold came after this command began.</summary>
+    private static async Task AddNewPartitionsAsync(StreamsServer server, JsonElement begun, Dictionary<int, long> ends, RecordFeed feed, CancellationToken cancellation)
+    {
+        JsonElement now;
+        try
+        {
+            now = await server.GetAsync(StreamsServer.Path("topics", begun.Text("name")), cancellation);
+        }
+        catch (ServerException exception) when (exception.IsRetriable)
+        {
+            // The next time will do; whether the server is gone for good, the feed finds out.
+            return;
+        }
+
+        if (now.Text("topicId") != begun.Text("topicId"))
+        {
+            throw new CommandFailedException($"topic '{begun.Text("name")}' was deleted and made anew; start again to read the new one.");
+        }
+
+        foreach (var partition in now.Items("partitions").Select(partition => (int)partition.Long("partition")).Where(partition => !ends.ContainsKey(partition)).Order())
+        {
+            ends.Add(partition, 0);
+            feed.Add(partition, "earliest");
         }
     }
 

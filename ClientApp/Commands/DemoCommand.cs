@@ -1,17 +1,21 @@
 using System.CommandLine;
 using System.Globalization;
 using OrleansStreams.ClientApp.Demo;
+using OrleansStreams.Log;
 
 namespace OrleansStreams.ClientApp.Commands;
 
 /// <summary><c>demo</c>: the whole path in one process, on real flights.</summary>
 internal static class DemoCommand
 {
+    /// <summary>As many as a topic may have.</summary>
+    private static readonly int PartitionsMax = new StreamsOptions().TopicPartitionsMax;
+
     public static Command Create()
     {
         var data = new Option<string?>("--data") { Description = "The data folder; a run killed at any moment resumes from it. Default: a folder in your local application data." };
         var input = new Option<string?>("--input") { Description = "Flights to stream instead of the shipped 20,000: a JSON array, JSON lines or CSV with date,delay,distance,origin,destination." };
-        var partitions = new Option<int>("--partitions") { Description = "Partitions of the topics.", DefaultValueFactory = _ => 4 };
+        var partitions = new Option<int>("--partitions") { Description = string.Create(CultureInfo.InvariantCulture, $"Partitions of the topics, 1 to {PartitionsMax}."), DefaultValueFactory = _ => 4 };
         var outOfOrderness = Duration("--out-of-orderness", "How far the watermark trails the largest event time, for example 2h, 90m, 30s.", TimeSpan.FromHours(2));
         var grace = Duration("--grace", "How long a window stays open after its end.", TimeSpan.FromHours(1));
         var rate = new Option<double>("--rate") { Description = "Rows per second at most; 0 for as fast as it goes." };
@@ -25,9 +29,9 @@ internal static class DemoCommand
         };
         partitions.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<int>() is < 1 or > 1000)
+            if (result.GetValueOrDefault<int>() is var count && (count < 1 || count > PartitionsMax))
             {
-                result.AddError("--partitions must be from 1 to 1000");
+                result.AddError(string.Create(CultureInfo.InvariantCulture, $"--partitions must be from 1 to {PartitionsMax}"));
             }
         });
         rate.Validators.Add(result =>

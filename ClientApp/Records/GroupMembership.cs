@@ -8,7 +8,7 @@ namespace OrleansStreams.ClientApp.Records;
 /// A member of a consumer group over HTTP. What the group takes away is committed before it is given up; positions are committed only for records
 /// that were written out.
 /// </summary>
-internal sealed class GroupMembership(StreamsServer server, string group, string topic, RecordFeed feed, string offsetWithoutCommit)
+internal sealed class GroupMembership(StreamsServer server, string group, string topic, RecordFeed feed, string offsetWithoutCommit, bool follow)
 {
     private static readonly TimeSpan CommitInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan FarewellTimeout = TimeSpan.FromSeconds(5);
@@ -20,6 +20,7 @@ internal sealed class GroupMembership(StreamsServer server, string group, string
     private readonly Stopwatch sinceHeartbeat = new();
     private TimeSpan heartbeatInterval;
     private int memberEpoch;
+    private bool hasJoined;
 
     /// <summary>The partitions that are read now.</summary>
     public IReadOnlyCollection<int> Owned => owned;
@@ -30,34 +31,27 @@ internal sealed class GroupMembership(StreamsServer server, string group, string
     /// <summary>How long the caller may wait until it must call again.</summary>
     public TimeSpan Patience => sinceHeartbeat.IsRunning && heartbeatInterval - sinceHeartbeat.Elapsed is { Ticks: > 0 } left ? left : TimeSpan.Zero;
 
-    /// <summary>Keeps the membership up and takes over what the group assigns, when it is time to.</summary>
+    /// <summary>
+    /// Keeps the membership up and takes over what the group assigns, when it is time to. While following, a server that is away for a moment is asked again, as often as
+    /// a feed does; a member that the group has removed joins anew.
+    /// </summary>
     public async Task KeepUpAsync(CancellationToken cancellation)
     {
-        if (sinceCommit.Elapsed >= CommitInterval)
+        for (var attempt = 0; ; attempt++)
         {
-            await CommitAsync(cancellation);
-        }
-
-        if (Patience > TimeSpan.Zero)
-        {
-            return;
-        }
-
-        try
-        {
-            await HeartbeatAsync(cancellation);
-        }
-        catch (ServerException exception) when (memberEpoch > 0 && exception.Code is "UnknownMemberId" or "FencedMemberEpoch")
-        {
-            // Removed, for example after a pause: what was read since the last commit is somebody else's now. Join anew.
-            uncommitted.Clear();
-            foreach (var partition in owned.ToArray())
+            try
             {
-                await GiveUpAsync(partition);
+                await KeepUpOnceAsync(cancellation);
+                return;
             }
-
-            memberEpoch = 0;
-            await HeartbeatAsync(cancellation);
+            catch (ServerException exception) when (memberEpoch > 0 && exception.Code is "UnknownMemberId" or "FencedMemberEpoch" && attempt < RecordFeed.RetriesMax)
+            {
+                await ForgetAsync();
+            }
+            catch (ServerException exception) when (follow && hasJoined && exception.IsRetriable && attempt < RecordFeed.RetriesMax)
+            {
+                await Task.Delay(RecordFeed.RetryPause, cancellation);
+            }
         }
     }
 
@@ -72,6 +66,32 @@ internal sealed class GroupMembership(StreamsServer server, string group, string
         await server.DeleteAsync(StreamsServer.Path("groups", group, "members", memberId), timeout.Token);
     }
 
+    private async Task KeepUpOnceAsync(CancellationToken cancellation)
+    {
+        if (sinceCommit.Elapsed >= CommitInterval)
+        {
+            await CommitAsync(cancellation);
+        }
+
+        if (Patience == TimeSpan.Zero)
+        {
+            await HeartbeatAsync(cancellation);
+        }
+    }
+
+    /// <summary>The group has removed this member, for example after a pause: what was read since the last commit is somebody else's now.</summary>
+    private async Task ForgetAsync()
+    {
+        uncommitted.Clear();
+        foreach (var partition in owned.ToArray())
+        {
+            await GiveUpAsync(partition);
+        }
+
+        memberEpoch = 0;
+        sinceHeartbeat.Reset();
+    }
+
     private async Task HeartbeatAsync(CancellationToken cancellation)
     {
         var answer = await server.PostAsync(
@@ -79,6 +99,7 @@ internal sealed class GroupMembership(StreamsServer server, string group, string
             new { memberId, memberEpoch, clientId = $"cli@{Environment.MachineName}", topics = new[] { topic }, owned = owned.Select(partition => new { topic, partition }) },
             cancellation);
         memberEpoch = (int)answer.Long("memberEpoch");
+        hasJoined = true;
         heartbeatInterval = TimeSpan.FromMilliseconds(answer.Long("heartbeatIntervalMs"));
         sinceHeartbeat.Restart();
         var assigned = answer.Items("assigned").Where(one => one.Text("topic") == topic).Select(one => (int)one.Long("partition")).ToHashSet();

@@ -73,5 +73,10 @@ internal readonly record struct OutgoingRecord(long Line, byte[] Json)
         {
             throw new CommandFailedException($"line {line} is not valid JSON: {exception.Message}");
         }
+        catch (InvalidOperationException)
+        {
+            // So the JSON library tells of lone surrogates.
+            throw new CommandFailedException($"line {line} holds text that is not valid Unicode; send bytes with \"valueEncoding\": \"base64\".");
+        }
     }
 }

@@ -15,8 +15,12 @@ internal sealed class RecordFeed(StreamsServer server, string topic, bool follow
 {
     private const int PageRecords = 500;
     private const int WaitMs = 5_000;
-    private const int RetriesMax = 30;
-    private static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often a server that is away is asked again.</summary>
+    public const int RetriesMax = 30;
+
+    /// <summary>The pause before that.</summary>
+    public static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 
     private readonly SortedDictionary<int, Reading> readings = [];
     private readonly Queue<int> order = [];
@@ -116,8 +120,8 @@ internal sealed class RecordFeed(StreamsServer server, string topic, bool follow
             }
         }
 
-        /// <summary>Whether a page came already: only then is a number known that a retry can repeat without skipping anything.</summary>
-        public bool HasBegun { get; private set; }
+        /// <summary>Whether a retry can repeat the request without skipping anything: the end or a time may mean another offset by then, until a first page came.</summary>
+        public bool HasBegun { get; private set; } = offset == "earliest" || long.TryParse(offset, NumberStyles.None, CultureInfo.InvariantCulture, out _);
 
         public CancellationTokenSource Ending { get; } = new();
 

@@ -98,11 +98,11 @@ public sealed class AdminClient
     public Task ResetGroupOffsetsAsync(string groupId, ImmutableArray<CommittedOffset> offsets, CancellationToken cancellationToken = default) =>
         _retry.RunAsync(() => Group(groupId).ResetOffsetsAsync(offsets), RequestTimeout, cancellationToken);
 
-    private ITopicGrain Topic(string topic) => _grains.GetGrain<ITopicGrain>(topic);
+    private ITopicGrain Topic(string topic) => _grains.Topic(topic);
 
     private IPartitionGrain Partition(TopicPartition partition) => _grains.GetGrain<IPartitionGrain>(partition.GrainKey);
 
-    private IConsumerGroupGrain Group(string groupId) => _grains.GetGrain<IConsumerGroupGrain>(groupId);
+    private IConsumerGroupGrain Group(string groupId) => _grains.Group(groupId);
 
     private Task<T> RetryAsync<T>(Func<Task<T>> call, CancellationToken cancellationToken) => _retry.RunAsync(call, RequestTimeout, cancellationToken);
 }

@@ -69,5 +69,5 @@ public sealed class ApplicationClient
             result.CommitOffset);
     }
 
-    private IStreamApplicationGrain Application(string application) => _grains.GetGrain<IStreamApplicationGrain>(application);
+    private IStreamApplicationGrain Application(string application) => _grains.Application(application);
 }

@@ -48,7 +48,7 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
         Check(!_topics.IsEmpty || !_toAssign.IsEmpty || _owned.Count > 0, "call Subscribe or Assign first");
         if (!_topics.IsEmpty && _membership is null)
         {
-            var group = grains.GetGrain<IConsumerGroupGrain>(options.GroupId!);
+            var group = grains.Group(options.GroupId!);
             _membership = new GroupMembership(group, retry.NewId(), _topics, options, retry, () => _chunks.Writer.TryWrite(Wake));
             _membership.Start();
         }
@@ -149,7 +149,7 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
             return;
         }
 
-        var group = grains.GetGrain<IConsumerGroupGrain>(options.GroupId!);
+        var group = grains.Group(options.GroupId!);
         var request = new CommitOffsetsRequest(_membership?.MemberId ?? string.Empty, _membership?.MemberEpoch ?? -1, offsets);
         await retry.RunAsync(() => group.CommitOffsetsAsync(request), options.RequestTimeout, cancellationToken);
         foreach (var offset in offsets)
@@ -292,7 +292,7 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
         var committed = ImmutableDictionary<TopicPartition, long>.Empty;
         if (added.Any(partition => partition.Start.IsCommitted))
         {
-            var group = grains.GetGrain<IConsumerGroupGrain>(options.GroupId!);
+            var group = grains.Group(options.GroupId!);
             ImmutableArray<TopicPartition> wanted = [.. added.Select(partition => partition.Partition)];
             var offsets = await retry.RunAsync(() => group.FetchOffsetsAsync(wanted), options.RequestTimeout, cancellationToken);
             committed = offsets.ToImmutableDictionary(offset => offset.Partition, offset => offset.Offset);

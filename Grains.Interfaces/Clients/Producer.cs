@@ -168,7 +168,7 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
                 _producerId = await _retry.RunAsync(NewProducerIdAsync, timeout, cancellationToken);
             }
 
-            var topic = await _retry.RunAsync(() => _grains.GetGrain<ITopicGrain>(name).DescribeAsync(), timeout, cancellationToken);
+            var topic = await _retry.RunAsync(() => _grains.Topic(name).DescribeAsync(), timeout, cancellationToken);
             return _topics[name] = new TopicSenders(topic, _grains, _options, _retry, _memory, NewProducerIdAsync);
         }
         finally

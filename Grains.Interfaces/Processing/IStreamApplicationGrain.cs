@@ -117,7 +117,12 @@ public sealed record StateEntry(
 [Immutable]
 [Alias("streams.state-query-result")]
 public sealed record StateQueryResult(
-    [property: Id(0)] ImmutableArray<StateEntry> Entries, [property: Id(1)] long EventTimeWatermark, [property: Id(2)] long CommitOffset);
+    [property: Id(0)] ImmutableArray<StateEntry> Entries, [property: Id(1)] long EventTimeWatermark, [property: Id(2)] long CommitOffset)
+{
+    /// <summary>The name of the serde that the entries' values are written with, so that who knows it can show them; null when it is not known.</summary>
+    [Id(3)]
+    public string? ValueSerde { get; init; }
+}
 
 /// <summary>One application: supervises its tasks. The key is the application's name, under which its topology is registered in every silo.</summary>
 [Alias("streams.IStreamApplicationGrain")]

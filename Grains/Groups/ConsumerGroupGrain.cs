@@ -352,6 +352,12 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
     private async Task<Dictionary<string, int>> DescribeTopicsAsync(ImmutableArray<string> topics, bool throwWhenGone)
     {
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
+        if (topics.FirstOrDefault(string.IsNullOrWhiteSpace) is { } blank)
+        {
+            // No key of a grain.
+            throw GroupErrors.UnknownTopic(blank);
+        }
+
         foreach (var (topic, description) in topics.Select(t => (t, GrainFactory.GetGrain<ITopicGrain>(t).DescribeAsync())).ToArray())
         {
             try

@@ -306,7 +306,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
         }
     }
 
-    private static StateQueryResult Answer(TaskEngine engine, StateQuery query, long offset) => new([.. engine.Query(query)], engine.Watermarks.Watermark, offset);
+    private static StateQueryResult Answer(TaskEngine engine, StateQuery query, long offset) =>
+        new([.. engine.Query(query)], engine.Watermarks.Watermark, offset) { ValueSerde = engine.ValueSerdeOf(query.Store) };
 
     private StreamsException NotRunning() => Error is { } error && !IsRetriable(error)
         ? new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} has failed: {error.Message}")

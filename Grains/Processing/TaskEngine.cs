@@ -240,12 +240,14 @@ internal sealed class TaskEngine
     /// <exception cref="StreamsException">StoreNotFound.</exception>
     public List<StateEntry> Query(StateQuery query)
     {
-        var store = _stores.FirstOrDefault(candidate => candidate.Name == query.Store)
-            ?? throw new StreamsException(StreamsErrorCode.StoreNotFound, $"The application '{_plan.Application}' has no store '{query.Store}': see the stores in its topology.");
         var entries = new List<StateEntry>();
-        store.Query(query.Key.Span, query.FromMs, query.ToMs, query.Limit, entries);
+        Store(query.Store).Query(query.Key.Span, query.FromMs, query.ToMs, query.Limit, entries);
         return entries;
     }
+
+    /// <summary>The name of the serde of a store's values.</summary>
+    /// <exception cref="StreamsException">StoreNotFound.</exception>
+    public string ValueSerdeOf(string store) => Store(store).ValueSerde;
 
     internal TaskPlan Plan => _plan;
 
@@ -256,6 +258,9 @@ internal sealed class TaskEngine
     internal TaskContext Context => _context;
 
     internal IStateStore[] Stores => _stores;
+
+    private IStateStore Store(string name) => _stores.FirstOrDefault(candidate => candidate.Name == name)
+        ?? throw new StreamsException(StreamsErrorCode.StoreNotFound, $"The application '{_plan.Application}' has no store '{name}': see the stores in its topology.");
 
     private void TakeMarker(int input, ReadOnlyMemory<byte> batch)
     {

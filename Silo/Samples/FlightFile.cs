@@ -104,8 +104,7 @@ public static class FlightFile
         using var text = new StreamReader(stream);
         // A column that is not there is null; Flight says which ones must be.
         using var csv = new CsvReader(text, new CsvConfiguration(CultureInfo.InvariantCulture) { MissingFieldFound = null, PrepareHeaderForMatch = header => header.Header.Trim().ToUpperInvariant() });
-        csv.Read();
-        csv.ReadHeader();
+        ReadHeader(path, csv);
         if (!csv.HeaderRecord!.Any(column => string.Equals(column.Trim(), "origin", StringComparison.OrdinalIgnoreCase)))
         {
             throw Wrong(path, 1, "this is neither JSON nor CSV with the columns date,delay,distance,origin,destination");
@@ -114,6 +113,19 @@ public static class FlightFile
         while (ReadRow(path, csv, out var flight))
         {
             yield return flight!;
+        }
+    }
+
+    private static void ReadHeader(string path, CsvReader csv)
+    {
+        try
+        {
+            csv.Read();
+            csv.ReadHeader();
+        }
+        catch (CsvHelperException error)
+        {
+            throw Wrong(path, csv.Parser.RawRow, $"this is neither JSON nor CSV: {error.Message.Split('\n')[0].Trim()}", error);
         }
     }
 

@@ -1,4 +1,7 @@
 using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace OrleansStreams.ClientApp.Tests;
 
@@ -73,6 +76,47 @@ public class GroupCommandTests(SiloFixture fixture)
         one.Lines.Concat(two.Lines).Order().ShouldBe(Enumerable.Range(0, 12).Select(i => $"{i}").Order());
     }
 
+    [Fact]
+    public async Task A_member_that_the_group_has_removed_joins_anew_and_reads_on()
+    {
+        var topic = await TopicAsync(partitions: 4, records: 0);
+        using var cli = Cli.Start(silo, "consume", topic, "--group", group, "--follow");
+        await StableAsync(members: 1);
+        await ProduceAsync(topic, 0, 1);
+        await cli.SeenAsync("0\n");
+
+        var member = (await silo.GetAsync($"/groups/{group}")).GetProperty("members")[0].GetProperty("memberId").GetString();
+        await silo.SendAsync(HttpMethod.Delete, $"/groups/{group}/members/{member}", null, System.Net.HttpStatusCode.NoContent);
+        await ProduceAsync(topic, 100, 101);
+        await cli.SeenAsync("100\n");
+        await StableAsync(members: 1);
+        await ProduceAsync(topic, 200, 201);
+        await cli.SeenAsync("200\n");
+
+        cli.Signal("INT");
+        (await cli.EndAsync()).Fine();
+    }
+
+    [Fact]
+    public async Task A_follower_waits_for_a_server_that_refuses_heartbeats_and_commits_for_a_moment()
+    {
+        var outage = new Outage();
+        await using var own = await TestSilo.StartAsync(services: services => services.AddSingleton<Microsoft.AspNetCore.Hosting.IStartupFilter>(outage));
+        var topic = await own.CreateTopicAsync();
+        await own.PostAsync($"/topics/{topic}/records", new { value = "before" });
+        using var cli = Cli.Start(own, "consume", topic, "--group", group, "--follow");
+        await cli.SeenAsync("before\n");
+
+        outage.Begin(requests: 2);
+        await outage.Over.WaitAsync(TimeSpan.FromSeconds(60));
+        await own.PostAsync($"/topics/{topic}/records", new { value = "after" });
+        await cli.SeenAsync("after\n");
+
+        cli.Signal("INT");
+        (await cli.EndAsync()).Fine();
+        (await own.GetAsync($"/groups/{group}/offsets")).GetProperty("offsets")[0].GetProperty("offset").GetInt64().ShouldBe(2);
+    }
+
     private async Task<Cli.Result> ConsumeAsync(string topic, params string[] options) =>
         (await Cli.RunAsync(silo, [.. new[] { "consume", topic, "--group", group }, .. options])).Fine();
 
@@ -108,5 +152,37 @@ public class GroupCommandTests(SiloFixture fixture)
                 }
             }
         }
+    }
+
+    /// <summary>Answers the next requests of members as a server does whose silos come up again.</summary>
+    private sealed class Outage : Microsoft.AspNetCore.Hosting.IStartupFilter
+    {
+        private readonly TaskCompletionSource over = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private int left;
+
+        public Task Over => over.Task;
+
+        public void Begin(int requests) => Volatile.Write(ref left, requests);
+
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use(async (http, then) =>
+            {
+                if (!http.Request.Path.StartsWithSegments("/groups", StringComparison.Ordinal) || Volatile.Read(ref left) == 0)
+                {
+                    await then(http);
+                    return;
+                }
+
+                if (Interlocked.Decrement(ref left) == 0)
+                {
+                    over.SetResult();
+                }
+
+                http.Response.StatusCode = StatusCodes.Status503ServiceUnavailable;
+                await http.Response.WriteAsJsonAsync(new { code = "CoordinatorNotAvailable", detail = "The group's silo is coming up.", retriable = true });
+            });
+            next(app);
+        };
     }
 }

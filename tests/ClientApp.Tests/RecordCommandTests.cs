@@ -173,6 +173,32 @@ public class RecordCommandTests(SiloFixture fixture)
         (await errors).ShouldBe("code=0\n");
     }
 
+    [Theory]
+    [InlineData("{\"\\ud800\":1,\"value\":1}")]
+    [InlineData("{\"value\":{\"\\ud800\":\"\\udc00\"}}")]
+    public async Task JSON_text_that_is_not_Unicode_is_named_by_its_line(string record)
+    {
+        var topic = await silo.CreateTopicAsync();
+
+        (await Cli.RunAsync(silo.Address, "{\"value\":1}\n" + record + "\n", "produce", topic, "--json")).Failed(1, "line 2");
+    }
+
+    [Fact]
+    public async Task A_follower_without_a_group_reads_partitions_that_are_added_later()
+    {
+        var topic = await silo.CreateTopicAsync();
+        await ProduceAsync(topic, "first");
+        using var cli = Cli.Start(silo, "consume", topic, "--from-beginning", "--follow");
+        await cli.SeenAsync("k:first\n");
+
+        await silo.SendAsync(HttpMethod.Patch, $"/topics/{topic}", new { partitions = 2 }, System.Net.HttpStatusCode.OK);
+        await silo.PostAsync($"/topics/{topic}/records", new { key = "k", value = "added", partition = 1 });
+        await cli.SeenAsync("k:added\n");
+
+        cli.Signal("INT");
+        (await cli.EndAsync()).Fine();
+    }
+
     [Fact]
     public async Task With_acks_none_records_are_sent_as_well()
     {

@@ -87,6 +87,12 @@ public sealed class StubApplications(EmbeddedCluster cluster) : IGrainFactory, I
                 return Task.FromResult(new StateQueryResult([new StateEntry(-1, -1, new byte[] { 0xff, 0x00 }, false)], long.MinValue, 0));
             }
 
+            if (query.Store.StartsWith("serde.", StringComparison.Ordinal))
+            {
+                // A value that is the key's bytes, written with the serde that the store is named after.
+                return Task.FromResult(new StateQueryResult([new StateEntry(-1, -1, query.Key, false)], Watermark, 0) { ValueSerde = query.Store[6..] });
+            }
+
             var entries = Enumerable.Range(0, 3)
                 .Select(hour => Watermark - 7_200_000 + (hour * 3_600_000L))
                 .Where(start => start >= query.FromMs && start < query.ToMs)

@@ -5,6 +5,9 @@ internal interface IStateStore
 {
     string Name { get; }
 
+    /// <summary>The name of the serde of its values.</summary>
+    string ValueSerde { get; }
+
     /// <summary>Open windows plus closed ones that can be queried.</summary>
     long Entries { get; }
 

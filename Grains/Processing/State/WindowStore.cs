@@ -44,6 +44,8 @@ internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, lo
 
     public string Name => name;
 
+    public string ValueSerde => valueSerde.Name;
+
     public long Entries => _openCount + _closed.Count;
 
     public long PendingBytes => _closedOps.Length + (64L * _dirty.Count);

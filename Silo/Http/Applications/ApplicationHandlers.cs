@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.Options;
 using OrleansStreams.Processing;
@@ -15,9 +16,10 @@ internal static class ApplicationHandlers
         var apps = routes.MapGroup("/apps").WithTags("Applications");
         apps.MapGet("/", ListAsync).WithSummary("Lists the stream applications of this server.").Produces<ApplicationListBody>();
         apps.MapGet("/{app}", StatusAsync).WithSummary("Status, lag, watermark and throughput, with each task's.").Produces<ApplicationBody>().WithProblems(404);
-        apps.MapPost("/{app}/start", StartAsync).WithSummary("Starts an application; it starts again with every silo.")
+        apps.MapPost("/{app}/start", StartAsync).WithSummary("Starts an application; it starts again with every silo. Needs the content type application/json, as stop does.")
             .Accepts<StartApplicationBody>(isOptional: true, "application/json").Produces<ApplicationBody>().WithProblems(400, 404);
-        apps.MapPost("/{app}/stop", StopAsync).WithSummary("Stops an application after a last commit; it stays stopped.").Produces<ApplicationBody>().WithProblems(404);
+        apps.MapPost("/{app}/stop", StopAsync).WithSummary("Stops an application after a last commit; it stays stopped.")
+            .Produces<ApplicationBody>().WithProblems(400, 404);
     }
 
     private static async Task<IResult> ListAsync(HttpContext http, [FromServices] IGrainFactory grains)
@@ -36,8 +38,9 @@ internal static class ApplicationHandlers
 
     private static async Task<IResult> StartAsync(string app, HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)
     {
-        var hasBody = http.Request.ContentLength is not (null or 0) || http.Request.Headers.ContentType.Count > 0;
-        var body = hasBody ? await RequestBody.ReadAsync<StartApplicationBody>(http, options.Value.MaxBodyBytes) : new StartApplicationBody();
+        RequestBody.CheckContentType(http.Request);
+        var hasBody = http.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: false };
+        var body = !hasBody ? new StartApplicationBody() : await RequestBody.ReadAsync<StartApplicationBody>(http, options.Value.MaxBodyBytes);
         if (body.Parameters?.FirstOrDefault(parameter => parameter.Value is null) is { Key: { } name })
         {
             throw QueryText.Invalid($"Parameter '{name}' is null; give a string or leave it out.");
@@ -47,8 +50,9 @@ internal static class ApplicationHandlers
         return Results.Ok(ApplicationBody.Of(status));
     }
 
-    private static async Task<IResult> StopAsync(string app, [FromServices] IGrainFactory grains)
+    private static async Task<IResult> StopAsync(string app, HttpContext http, [FromServices] IGrainFactory grains)
     {
+        RequestBody.CheckContentType(http.Request);
         var grain = grains.GetGrain<IStreamApplicationGrain>(app);
         await grain.StopAsync();
         return Results.Ok(ApplicationBody.Of(await grain.GetStatusAsync()));

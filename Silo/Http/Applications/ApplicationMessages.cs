@@ -61,10 +61,6 @@ internal sealed record FileSourceBody(long Row, long Bytes, long BytesTotal);
 internal sealed record StoreBody(
     string App, string Store, string Key, string? Watermark, long Commit, IReadOnlyList<StoreEntryBody> Entries);
 
-/// <summary>An entry: the window's bounds (null for a plain store), and the value as JSON where it is JSON, else base64.</summary>
+/// <summary>An entry: the window's bounds (null for a plain store), and the value as its store's serde means it, base64 where that are bytes.</summary>
 internal sealed record StoreEntryBody(
-    [property: JsonPropertyName("window_start")] string? WindowStart,
-    [property: JsonPropertyName("window_end")] string? WindowEnd,
-    object? Value,
-    [property: JsonPropertyName("is_final")] bool IsFinal,
-    [property: JsonPropertyName("value_encoding"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? ValueEncoding = null);
+    string? WindowStart, string? WindowEnd, object? Value, bool IsFinal, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? ValueEncoding = null);

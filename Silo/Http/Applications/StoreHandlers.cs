@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Mvc;
 using OrleansStreams.Processing;
+using OrleansStreams.Records;
 using OrleansStreams.Silo.Http.Problems;
 using OrleansStreams.Silo.Http.Requests;
 
@@ -38,7 +39,7 @@ internal static class StoreHandlers
         var query = new StateQuery(store, bytes, fromMs, toMs, QueryText.Int(nameof(limit), limit, LimitAbsent, 1, LimitMax));
         var result = await grains.GetGrain<IStreamApplicationGrain>(app).QueryAsync(query);
         return Results.Ok(new StoreBody(
-            app, store, key, QueryText.Watermark(result.EventTimeWatermark), result.CommitOffset, [.. result.Entries.Select(Entry)]));
+            app, store, key, QueryText.Watermark(result.EventTimeWatermark), result.CommitOffset, [.. result.Entries.Select(entry => Entry(entry, result.ValueSerde))]));
     }
 
     private static ReadOnlyMemory<byte> KeyOf(string key, string? encoding)
@@ -57,19 +58,33 @@ internal static class StoreHandlers
         }
     }
 
-    private static StoreEntryBody Entry(StateEntry entry)
+    private static StoreEntryBody Entry(StateEntry entry, string? serde)
     {
         var plain = entry is { WindowStartMs: -1, WindowEndMs: -1 };
         var start = plain ? null : QueryText.Iso(entry.WindowStartMs);
         var end = plain ? null : QueryText.Iso(entry.WindowEndMs);
+        return Shown(entry.Value, serde) is { } value
+            ? new StoreEntryBody(start, end, value, entry.IsFinal)
+            : new StoreEntryBody(start, end, Convert.ToBase64String(entry.Value.Span), entry.IsFinal, "base64");
+    }
+
+    /// <summary>The value as its store's serde means it; where only the user's own program knows that, as JSON if it is JSON. Null for bytes.</summary>
+    private static object? Shown(ReadOnlyMemory<byte> value, string? serde)
+    {
         try
         {
-            using var json = JsonDocument.Parse(entry.Value);
-            return new StoreEntryBody(start, end, json.RootElement.Clone(), entry.IsFinal);
+            return serde switch
+            {
+                "int32" => Serdes.Int32.Deserialize(value.Span),
+                "int64" => Serdes.Int64.Deserialize(value.Span),
+                "utf8" => Serdes.Utf8.Deserialize(value.Span),
+                "bytes" => null,
+                _ => JsonSerializer.Deserialize<JsonElement>(value.Span),
+            };
         }
-        catch (JsonException)
+        catch (Exception error) when (error is JsonException or StreamsException)
         {
-            return new StoreEntryBody(start, end, Convert.ToBase64String(entry.Value.Span), entry.IsFinal, "base64");
+            return null;
         }
     }
 }

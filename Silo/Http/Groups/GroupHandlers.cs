@@ -95,7 +95,7 @@ internal static class GroupHandlers
     private static async Task<IResult> ResetAsync(string group, HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)
     {
         var body = await RequestBody.ReadAsync<ResetBody>(http, options.Value.MaxBodyBytes);
-        if (string.IsNullOrEmpty(body.Topic))
+        if (string.IsNullOrWhiteSpace(body.Topic))
         {
             throw QueryText.Invalid("The body has no topic; send {\"topic\": \"my-topic\", \"to\": \"earliest\"}.");
         }

@@ -28,17 +28,22 @@ internal static class GroupMemberHandlers
         string group, HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)
     {
         var body = await RequestBody.ReadAsync<HeartbeatBody>(http, options.Value.MaxBodyBytes);
-        if (string.IsNullOrEmpty(body.MemberId) || body.Topics is not { Count: > 0 } || body.Topics.Any(string.IsNullOrEmpty) || body.Owned?.Any(IsIncomplete) == true)
+        if (string.IsNullOrEmpty(body.MemberId) || body.MemberEpoch is not { } memberEpoch)
         {
-            throw QueryText.Invalid("A heartbeat has a memberId, at least one of topics, and owned partitions with a topic and a partition number.");
+            throw QueryText.Invalid("A heartbeat has a memberId and a memberEpoch: 0 to join, then the one of the last answer.");
+        }
+
+        if (body.Topics is not { Count: > 0 } || body.Topics.Any(string.IsNullOrWhiteSpace) || body.Owned?.Any(IsIncomplete) == true)
+        {
+            throw QueryText.Invalid("A heartbeat has at least one of topics, and owned partitions with a topic and a partition number.");
         }
 
         var answer = await grains.GetGrain<IConsumerGroupGrain>(group).HeartbeatAsync(new GroupHeartbeat(
             body.MemberId,
-            body.MemberEpoch,
+            memberEpoch,
             body.ClientId ?? "http",
             [.. body.Topics],
-            [.. (body.Owned ?? []).Select(owned => new TopicPartition(owned.Topic, owned.Partition))],
+            [.. (body.Owned ?? []).Select(owned => new TopicPartition(owned.Topic!, owned.Partition!.Value))],
             body.SessionTimeoutMs,
             body.Assignor));
         return Results.Ok(new AssignmentBody(answer.MemberEpoch, answer.Generation, [.. answer.Assigned.Select(PartitionRef.Of)], answer.HeartbeatIntervalMs));
@@ -47,9 +52,9 @@ internal static class GroupMemberHandlers
     private static async Task<IResult> CommitAsync(string group, HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)
     {
         var body = await RequestBody.ReadAsync<CommitBody>(http, options.Value.MaxBodyBytes);
-        if (body.Offsets is not { Count: > 0 } || body.Offsets.Any(offset => offset is null || string.IsNullOrEmpty(offset.Topic)))
+        if (body.Offsets is not { Count: > 0 } || body.Offsets.Any(offset => offset is null || string.IsNullOrWhiteSpace(offset.Topic) || offset.Partition is null || offset.Offset is null))
         {
-            throw QueryText.Invalid("A commit has offsets, each with topic, partition and offset.");
+            throw QueryText.Invalid("A commit has offsets, each with topic, partition and offset. Nothing was committed.");
         }
 
         if (body.Offsets.FirstOrDefault(offset => offset.Offset < 0 || offset.Partition < 0) is { } negative)
@@ -63,7 +68,7 @@ internal static class GroupMemberHandlers
         await grains.GetGrain<IConsumerGroupGrain>(group).CommitOffsetsAsync(new CommitOffsetsRequest(
             body.MemberId ?? string.Empty,
             body.MemberEpoch ?? -1,
-            [.. body.Offsets.Select(offset => new CommittedOffset(new TopicPartition(offset.Topic, offset.Partition), offset.Offset, offset.Metadata))]));
+            [.. body.Offsets.Select(offset => new CommittedOffset(new TopicPartition(offset.Topic!, offset.Partition!.Value), offset.Offset!.Value, offset.Metadata))]));
         return Results.NoContent();
     }
 
@@ -80,5 +85,5 @@ internal static class GroupMemberHandlers
         return Results.NoContent();
     }
 
-    private static bool IsIncomplete(PartitionRef? partition) => partition is null || string.IsNullOrEmpty(partition.Topic) || partition.Partition < 0;
+    private static bool IsIncomplete(OwnedPartition? partition) => partition is not { Partition: >= 0 } || string.IsNullOrWhiteSpace(partition.Topic);
 }

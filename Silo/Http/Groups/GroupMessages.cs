@@ -15,6 +15,9 @@ internal sealed record PartitionRef(string Topic, int Partition)
     public static PartitionRef Of(TopicPartition partition) => new(partition.Topic, partition.Partition);
 }
 
+/// <summary>A partition that a member says it owns; one without a number is refused, not taken for 0.</summary>
+internal sealed record OwnedPartition(string? Topic, int? Partition);
+
 /// <summary>A member as the group sees it: what it owns now and what it shall own.</summary>
 internal sealed record GroupMemberBody(
     string MemberId, string ClientId, int MemberEpoch, IReadOnlyList<string> Topics, IReadOnlyList<PartitionRef> Owned, IReadOnlyList<PartitionRef> Target);
@@ -32,7 +35,7 @@ internal sealed record ResetBody(string? Topic, string? To, int? Partition = nul
 
 /// <summary>A member's heartbeat; see IConsumerGroupGrain. memberEpoch 0 joins.</summary>
 internal sealed record HeartbeatBody(
-    string? MemberId, int MemberEpoch, IReadOnlyList<string>? Topics, IReadOnlyList<PartitionRef>? Owned = null, string? ClientId = null,
+    string? MemberId, int? MemberEpoch, IReadOnlyList<string>? Topics, IReadOnlyList<OwnedPartition>? Owned = null, string? ClientId = null,
     int SessionTimeoutMs = HeartbeatBody.SessionTimeoutMsAbsent, AssignorKind Assignor = AssignorKind.Sticky)
 {
     public const int SessionTimeoutMsAbsent = 30_000;
@@ -44,8 +47,11 @@ internal sealed record AssignmentBody(int MemberEpoch, int Generation, IReadOnly
 /// <summary>A committed offset: the next one to read.</summary>
 internal sealed record CommittedOffsetBody(string Topic, int Partition, long Offset, string? Metadata = null);
 
+/// <summary>An offset to commit, the next one to read; nothing but the metadata may be left out.</summary>
+internal sealed record CommitEntryBody(string? Topic, int? Partition, long? Offset, string? Metadata = null);
+
 /// <summary>Offsets to commit; without a member they are taken only by a group without members.</summary>
-internal sealed record CommitBody(IReadOnlyList<CommittedOffsetBody>? Offsets, string? MemberId = null, int? MemberEpoch = null);
+internal sealed record CommitBody(IReadOnlyList<CommitEntryBody>? Offsets, string? MemberId = null, int? MemberEpoch = null);
 
 /// <summary>Committed offsets.</summary>
 internal sealed record CommittedOffsetsBody(IReadOnlyList<CommittedOffsetBody> Offsets);

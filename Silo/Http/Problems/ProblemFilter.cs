@@ -1,4 +1,5 @@
 using System.Text.Json;
+using OrleansStreams.Silo.Http.Requests;
 
 namespace OrleansStreams.Silo.Http.Problems;
 
@@ -10,6 +11,7 @@ internal sealed partial class ProblemFilter(ILogger<ProblemFilter> logger) : IEn
         var http = context.HttpContext;
         try
         {
+            RouteNames.Check(http.Request.RouteValues);
             return await next(context);
         }
         catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested)

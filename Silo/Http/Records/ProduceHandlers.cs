@@ -57,7 +57,7 @@ internal static class ProduceHandlers
         using (document)
         {
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("records", out var records))
+            if (!TryGetRecords(root, out var records))
             {
                 return [RecordJsonReader.Read(root, "The record")];
             }
@@ -82,6 +82,20 @@ internal static class ProduceHandlers
             }
 
             return items;
+        }
+    }
+
+    private static bool TryGetRecords(JsonElement root, out JsonElement records)
+    {
+        records = default;
+        try
+        {
+            return root.ValueKind == JsonValueKind.Object && root.TryGetProperty("records", out records);
+        }
+        catch (InvalidOperationException)
+        {
+            // A name that is not valid Unicode; whoever reads the body as one record says so.
+            return false;
         }
     }
 
@@ -140,13 +154,13 @@ internal static class ProduceHandlers
                 WriteOutcome.NotWritten);
         }
 
-        var bytes = RecordBatchHeader.Size + (long)(item.Key?.Length ?? 0) + (item.Value?.Length ?? 0);
+        var bytes = RecordBatchHeader.Size + (long)RecordBatchBuilder.MaxRecordBytes(item.Key?.Length ?? 0, item.Value?.Length ?? 0, item.Headers);
         return bytes <= lease.Topic.Config.MaxMessageBytes
             ? item
             : throw new StreamsException(
                 StreamsErrorCode.RecordTooLarge,
-                $"The record needs {bytes} bytes or more, topic '{lease.Topic.Name}' takes {lease.Topic.Config.MaxMessageBytes}; "
-                + "make the value smaller or raise the topic's max.message.bytes.",
+                $"The record needs up to {bytes} bytes, its headers included; topic '{lease.Topic.Name}' takes {lease.Topic.Config.MaxMessageBytes}; "
+                + "make it smaller or raise the topic's max.message.bytes.",
                 WriteOutcome.NotWritten);
     }
 

@@ -16,7 +16,21 @@ internal static class RecordJsonReader
     /// <summary>Reads one record.</summary>
     /// <param name="json">The record.</param>
     /// <param name="place">Where it stands, for messages.</param>
+    /// <exception cref="StreamsException">InvalidRequest or InvalidTimestamp: it is no record, or holds text that is not valid Unicode.</exception>
     public static RecordItem Read(JsonElement json, string place)
+    {
+        try
+        {
+            return ReadFields(json, place);
+        }
+        catch (InvalidOperationException error)
+        {
+            // So the JSON library tells of bytes that are no UTF-8, and of lone surrogates, where a name or a raw value holds them.
+            throw new StreamsException(StreamsErrorCode.InvalidRequest, $"{place} holds text that is not valid Unicode; send bytes as base64.", WriteOutcome.NotWritten, error);
+        }
+    }
+
+    private static RecordItem ReadFields(JsonElement json, string place)
     {
         if (json.ValueKind != JsonValueKind.Object)
         {

@@ -48,7 +48,7 @@ internal static class TopicHandlers
     private static async Task<IResult> CreateAsync(HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)
     {
         var body = await RequestBody.ReadAsync<CreateTopicBody>(http, options.Value.MaxBodyBytes);
-        if (string.IsNullOrEmpty(body.Name))
+        if (string.IsNullOrWhiteSpace(body.Name))
         {
             throw new StreamsException(StreamsErrorCode.InvalidTopic, "The body has no name; send {\"name\": \"my-topic\", \"partitions\": 4}.", WriteOutcome.NotWritten);
         }

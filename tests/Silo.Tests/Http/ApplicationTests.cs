@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using System.Text.Json;
 
 namespace OrleansStreams.Silo.Tests.Http;
@@ -24,8 +25,8 @@ public sealed class ApplicationTests : IAsyncLifetime
         started.GetProperty("parameters").GetProperty("grace").GetString().ShouldBe("1h");
         (await silo.GetAsync("/apps")).GetProperty("apps")[0].GetProperty("tasks").GetInt32().ShouldBe(3);
         await silo.RefusedAsync(HttpMethod.Post, $"/apps/{App}/start", new { parameters = new { grace = "2h" } }, StreamsErrorCode.InvalidRequest);
-        (await silo.SendAsync(HttpMethod.Post, $"/apps/{App}/stop", null, HttpStatusCode.OK)).GetProperty("state").GetString().ShouldBe("Stopped");
-        (await silo.SendAsync(HttpMethod.Post, $"/apps/{App}/start", null, HttpStatusCode.OK)).GetProperty("state").GetString().ShouldBe("Running");
+        (await silo.SendAsync(HttpMethod.Post, $"/apps/{App}/stop", Empty(), HttpStatusCode.OK)).GetProperty("state").GetString().ShouldBe("Stopped");
+        (await silo.SendAsync(HttpMethod.Post, $"/apps/{App}/start", Empty(), HttpStatusCode.OK)).GetProperty("state").GetString().ShouldBe("Running");
     }
 
     [Fact]
@@ -53,10 +54,10 @@ public sealed class ApplicationTests : IAsyncLifetime
         var all = await silo.GetAsync($"/apps/{App}/stores/delays?key=DTW");
         all.GetProperty("watermark").GetString().ShouldBe("2001-01-01T02:00:00Z");
         all.GetProperty("commit").GetInt64().ShouldBe(42);
-        all.GetProperty("entries").EnumerateArray().Select(entry => (entry.GetProperty("window_start").GetString(), entry.GetProperty("is_final").GetBoolean()))
+        all.GetProperty("entries").EnumerateArray().Select(entry => (entry.GetProperty("windowStart").GetString(), entry.GetProperty("isFinal").GetBoolean()))
             .ShouldBe([("2001-01-01T00:00:00Z", true), ("2001-01-01T01:00:00Z", true), ("2001-01-01T02:00:00Z", false)]);
         all.GetProperty("entries")[0].GetRawText().ShouldBe(
-            """{"window_start":"2001-01-01T00:00:00Z","window_end":"2001-01-01T01:00:00Z","value":{"key":"DTW"},"is_final":true}""");
+            """{"windowStart":"2001-01-01T00:00:00Z","windowEnd":"2001-01-01T01:00:00Z","value":{"key":"DTW"},"isFinal":true}""");
 
         (await CountAsync("from=2001-01-01T01:00:00Z")).ShouldBe(2);
         (await CountAsync("from=978310800000&to=2001-01-01T02:00:00Z")).ShouldBe(1);
@@ -74,7 +75,7 @@ public sealed class ApplicationTests : IAsyncLifetime
         var answer = await silo.GetAsync($"/apps/{App}/stores/plain?key=a");
 
         answer.GetProperty("watermark").ValueKind.ShouldBe(JsonValueKind.Null);
-        answer.GetProperty("entries")[0].GetRawText().ShouldBe("""{"window_start":null,"window_end":null,"value":"/wA=","is_final":false,"value_encoding":"base64"}""");
+        answer.GetProperty("entries")[0].GetRawText().ShouldBe("""{"windowStart":null,"windowEnd":null,"value":"/wA=","isFinal":false,"valueEncoding":"base64"}""");
     }
 
     [Fact]
@@ -90,7 +91,44 @@ public sealed class ApplicationTests : IAsyncLifetime
         await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays?key=a&limit=0", null, StreamsErrorCode.InvalidRequest);
         await silo.RefusedAsync(HttpMethod.Post, $"/apps/{App}/start", """{"parameters":{"a":null}}""", StreamsErrorCode.InvalidRequest);
         await silo.RefusedAsync(HttpMethod.Get, "/apps/nobody", null, StreamsErrorCode.ApplicationNotFound);
-        await silo.RefusedAsync(HttpMethod.Post, "/apps/nobody/start", null, StreamsErrorCode.ApplicationNotFound);
-        await silo.RefusedAsync(HttpMethod.Post, "/apps/nobody/stop", null, StreamsErrorCode.ApplicationNotFound);
+        await silo.RefusedAsync(HttpMethod.Post, "/apps/nobody/start", Empty(), StreamsErrorCode.ApplicationNotFound);
+        await silo.RefusedAsync(HttpMethod.Post, "/apps/nobody/stop", Empty(), StreamsErrorCode.ApplicationNotFound);
     }
+
+    [Theory]
+    [InlineData("start", null)]
+    [InlineData("stop", null)]
+    [InlineData("start", "text/plain", 415)]
+    [InlineData("stop", "text/plain")]
+    [InlineData("stop", "application/x-www-form-urlencoded")]
+    public async Task What_a_strangers_web_page_can_post_starts_and_stops_nothing(string verb, string? contentType, int status = 400)
+    {
+        await silo.PostAsync($"/apps/{App}/start", new { });
+
+        await silo.RefusedAsync(
+            HttpMethod.Post, $"/apps/{App}/{verb}", contentType is null ? null : new StringContent("{}", Encoding.UTF8, contentType), StreamsErrorCode.InvalidRequest, (HttpStatusCode)status);
+
+        (await silo.GetAsync($"/apps/{App}")).GetProperty("state").GetString().ShouldBe("Running");
+    }
+
+    [Theory]
+    [InlineData("int64", "\u0000\u0000\u0000\u0000\u0000\u0000\u0000*", "42")]
+    [InlineData("int32", "\u0000\u0000\u0000*", "42")]
+    [InlineData("utf8", "12", "\"12\"")]
+    [InlineData("json", "{\"a\":1}", "{\"a\":1}")]
+    [InlineData("of-the-user", "[1]", "[1]")]
+    [InlineData("of-the-user", "no json", "\"bm8ganNvbg==\"", "base64")]
+    [InlineData("bytes", "12", "\"MTI=\"", "base64")]
+    [InlineData("int64", "short", "\"c2hvcnQ=\"", "base64")]
+    public async Task A_value_is_shown_as_its_stores_serde_means_it(string serde, string bytes, string shown, string? encoding = null)
+    {
+        await silo.PostAsync($"/apps/{App}/start", new { });
+
+        var entry = (await silo.GetAsync($"/apps/{App}/stores/serde.{serde}?key={Uri.EscapeDataString(bytes)}")).GetProperty("entries")[0];
+
+        entry.GetProperty("value").GetRawText().ShouldBe(shown);
+        (entry.TryGetProperty("valueEncoding", out var told) ? told.GetString() : null).ShouldBe(encoding);
+    }
+
+    private static StringContent Empty() => new(string.Empty, Encoding.UTF8, "application/json");
 }

@@ -106,4 +106,23 @@ public class GroupTests(SiloFixture fixture)
 
     private static object Commit(string memberId, int memberEpoch, string topic, int partition, long offset) =>
         new { memberId, memberEpoch, offsets = new[] { new { topic, partition, offset } } };
+
+    [Theory]
+    [InlineData("heartbeat", """{"memberId":"m","topics":["TOPIC"]}""", "memberEpoch")]
+    [InlineData("heartbeat", """{"memberId":"m","memberEpoch":null,"topics":["TOPIC"]}""", "memberEpoch")]
+    [InlineData("heartbeat", """{"memberId":"m","memberEpoch":0,"topics":["TOPIC"],"owned":[{"topic":"TOPIC"}]}""", "partition number")]
+    [InlineData("heartbeat", """{"memberId":"m","memberEpoch":0,"topics":[" "]}""", "topics")]
+    [InlineData("offsets", """{"offsets":[{"topic":"TOPIC","partition":0}]}""", "offset")]
+    [InlineData("offsets", """{"offsets":[{"topic":"TOPIC","offset":3}]}""", "partition")]
+    [InlineData("offsets", """{"offsets":[{"topic":" ","partition":0,"offset":3}]}""", "topic")]
+    [InlineData("reset", """{"topic":" ","to":"earliest"}""", "topic")]
+    public async Task What_is_left_out_is_refused_and_not_taken_for_0(string path, string body, string named)
+    {
+        var topic = await TopicWithRecordsAsync();
+
+        var problem = await silo.RefusedAsync(HttpMethod.Post, $"/groups/{group}/{path}", body.Replace("TOPIC", topic, StringComparison.Ordinal), StreamsErrorCode.InvalidRequest);
+
+        problem.GetProperty("detail").GetString()!.ShouldContain(named);
+        (await silo.GetAsync($"/groups/{group}/offsets")).GetProperty("offsets").GetArrayLength().ShouldBe(0);
+    }
 }

@@ -190,4 +190,43 @@ public class ProduceTests(SiloFixture fixture)
     }
 
     private static StringContent Lines(string text) => new(text, Encoding.UTF8, "application/x-ndjson");
+
+    [Theory]
+    [InlineData("{\"value\":\"\\ud800\"}")]
+    [InlineData("{\"\\ud800\":1,\"value\":1}")]
+    [InlineData("{\"value\":1,\"headers\":{\"\\udc00\":\"a\"}}")]
+    [InlineData("{\"value\":{\"a\":\"\u00ff\"}}")]
+    [InlineData("{\"value\":\"\u00ff\"}")]
+    [InlineData("{\"\u00ff\":1}")]
+    public async Task Text_that_is_not_Unicode_is_refused_with_the_line(string record)
+    {
+        var topic = await silo.CreateTopicAsync();
+
+        // Latin-1 makes the letter \u00ff a byte that UTF-8 never has.
+        var lines = new ByteArrayContent(Encoding.Latin1.GetBytes("{\"value\":\"good\"}\n" + record + "\n"));
+        lines.Headers.ContentType = new("application/x-ndjson");
+        var problem = await silo.RefusedAsync(HttpMethod.Post, $"/topics/{topic}/records", lines, StreamsErrorCode.InvalidRequest);
+        problem.GetProperty("line").GetInt64().ShouldBe(2);
+        problem.GetProperty("delivered").GetInt64().ShouldBe(1);
+
+        var single = new ByteArrayContent(Encoding.Latin1.GetBytes(record));
+        single.Headers.ContentType = new("application/json");
+        await silo.RefusedAsync(HttpMethod.Post, $"/topics/{topic}/records", single, StreamsErrorCode.InvalidRequest);
+    }
+
+    [Fact]
+    public async Task A_batch_with_a_record_whose_headers_make_it_too_large_writes_nothing()
+    {
+        var topic = await silo.CreateTopicAsync(config: new() { ["max.message.bytes"] = 1024 });
+
+        var problem = await silo.RefusedAsync(
+            HttpMethod.Post,
+            $"/topics/{topic}/records",
+            new { records = new object[] { new { value = "small" }, new { value = "small", headers = new Dictionary<string, string> { ["trace"] = new('x', 1100) } } } },
+            StreamsErrorCode.RecordTooLarge);
+
+        problem.GetProperty("index").GetInt32().ShouldBe(1);
+        problem.GetProperty("delivered").GetInt32().ShouldBe(0);
+        (await silo.HighWatermarkAsync(topic)).ShouldBe(0);
+    }
 }

@@ -96,4 +96,25 @@ public class TopicTests(SiloFixture fixture)
         (await silo.SendAsync(HttpMethod.Delete, $"/topics/{topic}/partitions/0/records?before=latest", null, HttpStatusCode.OK))
             .GetProperty("logStartOffset").GetInt64().ShouldBe(10);
     }
+
+    [Theory]
+    [InlineData("GET", "/topics/%20", StreamsErrorCode.UnknownTopicOrPartition)]
+    [InlineData("DELETE", "/topics/%20", StreamsErrorCode.UnknownTopicOrPartition)]
+    [InlineData("GET", "/topics/%09/records?partition=0", StreamsErrorCode.UnknownTopicOrPartition)]
+    [InlineData("GET", "/topics/%20/tail", StreamsErrorCode.UnknownTopicOrPartition)]
+    [InlineData("GET", "/groups/%20", StreamsErrorCode.InvalidRequest)]
+    [InlineData("GET", "/apps/%20", StreamsErrorCode.ApplicationNotFound)]
+    [InlineData("GET", "/apps/%20/stores/s?key=k", StreamsErrorCode.ApplicationNotFound)]
+    public async Task A_blank_name_in_a_path_is_refused_as_what_it_would_name(string method, string path, StreamsErrorCode code) =>
+        await silo.RefusedAsync(new HttpMethod(method), path, null, code);
+
+    [Fact]
+    public async Task A_blank_name_of_a_new_topic_is_refused()
+    {
+        await silo.RefusedAsync(HttpMethod.Post, "/topics", new { name = " " }, StreamsErrorCode.InvalidTopic);
+        var client = silo.Services.GetRequiredService<OrleansStreams.Clients.StreamsClient>();
+        (await Should.ThrowAsync<StreamsException>(() => client.Admin.CreateTopicAsync(" ", 1))).Code.ShouldBe(StreamsErrorCode.InvalidTopic);
+        (await Should.ThrowAsync<StreamsException>(() => client.Admin.DescribeGroupAsync("\t"))).Code.ShouldBe(StreamsErrorCode.InvalidRequest);
+        (await Should.ThrowAsync<StreamsException>(() => client.Applications.StopAsync(""))).Code.ShouldBe(StreamsErrorCode.ApplicationNotFound);
+    }
 }

@@ -35,6 +35,7 @@ public sealed class FlightFileTests : IDisposable
     [InlineData(Detroit + "\n{\"date\":", 2, "")]
     [InlineData("[" + Detroit + "]\n[", 2, "after the array's end")]
     [InlineData("date,delay,distance,origin,destination\n2001/01/01 00:47,66,1750,DTW,LAS\n2001/01/01 00:47,many,1750,DTW,LAS\n", 3, "")]
+    [InlineData("see \"x\"\nand more\n", 1, "neither JSON nor CSV")]
     [InlineData("hello\nworld\n", 1, "neither JSON nor CSV")]
     public void A_wrong_row_is_named_by_file_and_line(string text, int line, string what)
     {
