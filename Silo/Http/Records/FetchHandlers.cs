@@ -69,7 +69,14 @@ internal static class FetchHandlers
         {
             var result = await grain.FetchAsync(new FetchRequest(next, bytes, MinBytes: 1, wait), cancellation);
             var (count, reached) = RecordPage.Visit(
-                result.Batches, next, left, (in record) => RecordJsonWriter.WriteRecord(writer, page.Partition, in record, page.Encoding));
+                result.Batches,
+                next,
+                left,
+                (in record) =>
+                {
+                    RecordJsonWriter.WriteRecord(writer, page.Partition, in record, page.Encoding);
+                    return true;
+                });
             var stopped = reached == next || reached >= result.HighWatermark;
             next = reached;
             left -= count;

@@ -5,8 +5,8 @@ namespace OrleansStreams.Silo.Http.Records;
 /// <summary>Steps through the records of fetched batches; control batches are never shown.</summary>
 internal static class RecordPage
 {
-    /// <summary>Sees one record.</summary>
-    public delegate void RecordAction(in RecordView record);
+    /// <summary>Sees one record, and says whether it wants the next one.</summary>
+    public delegate bool RecordAction(in RecordView record);
 
     /// <summary>Shows the records from an offset on, at most so many of them.</summary>
     /// <returns>How many were shown, and the offset to go on with.</returns>
@@ -22,7 +22,7 @@ internal static class RecordPage
                 throw new StreamsException(code, $"The record batch from offset {next} on cannot be read; its partition's data is damaged.");
             }
 
-            if (!header.IsControl)
+            if (!header.IsControl && header.NextOffset > fromOffset)
             {
                 var reader = new RecordBatchReader(batches[..header.TotalBytes]);
                 while (reader.TryRead(out var record))
@@ -37,9 +37,13 @@ internal static class RecordPage
                         return (count, next);
                     }
 
-                    action(in record);
+                    var goesOn = action(in record);
                     count++;
                     next = record.Offset + 1;
+                    if (!goesOn)
+                    {
+                        return (count, next);
+                    }
                 }
             }
 

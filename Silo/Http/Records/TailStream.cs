@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
+using Orleans.Runtime;
 using OrleansStreams.Log;
 using OrleansStreams.Silo.Http.Problems;
 
@@ -17,6 +18,9 @@ internal sealed class TailStream(
 {
     private const int ChunkBytes = 256 * 1024;
     private const int ChunksAhead = 8;
+
+    // With many partitions the ids outweigh the records: a chunk may be a hundred times its size as text, so that it is written in pieces.
+    private const int TextBytes = 64 * 1024;
     private const int RetryMs = 200;
 
     private readonly Channel<Chunk> chunks = Channel.CreateBounded<Chunk>(new BoundedChannelOptions(ChunksAhead) { SingleReader = true });
@@ -55,7 +59,9 @@ internal sealed class TailStream(
         while (true)
         {
             var arrival = chunks.Reader.WaitToReadAsync(cancellation).AsTask();
-            while (await Task.WhenAny(arrival, tick) == tick)
+
+            // The tick comes first also when chunks never run out, as for a client that lags.
+            while (tick.IsCompleted || await Task.WhenAny(arrival, tick) == tick)
             {
                 await tick;
                 if (!await RefreshAsync(http, readers, cancellation))
@@ -67,7 +73,7 @@ internal sealed class TailStream(
             }
 
             await arrival;
-            while (chunks.Reader.TryRead(out var chunk))
+            while (!tick.IsCompleted && chunks.Reader.TryRead(out var chunk))
             {
                 if (chunk.Problem is { } problem)
                 {
@@ -75,9 +81,7 @@ internal sealed class TailStream(
                     return;
                 }
 
-                WriteChunk(chunk);
-                await http.Response.BodyWriter.WriteAsync(text.WrittenMemory, cancellation);
-                text.ResetWrittenCount();
+                await WriteChunkAsync(http, chunk, cancellation);
             }
         }
     }
@@ -98,14 +102,20 @@ internal sealed class TailStream(
             await SendAsync(http, ": keep-alive\n\n", cancellation);
             return true;
         }
-        catch (StreamsException exception) when (!exception.IsRetriable)
+        catch (Exception exception) when (IsTransient(exception))
+        {
+            // The next tick asks again.
+            await SendAsync(http, ": keep-alive\n\n", cancellation);
+            return true;
+        }
+        catch (StreamsException exception)
         {
             await SendAsync(http, $"event: problem\ndata: {JsonSerializer.Serialize(ProblemFilter.Describe(exception), JsonSerializerOptions.Web)}\n\n", cancellation);
             return false;
         }
     }
 
-    private void WriteChunk(Chunk chunk)
+    private async Task WriteChunkAsync(HttpContext http, Chunk chunk, CancellationToken cancellation)
     {
         if (chunk.From > positions[chunk.Partition])
         {
@@ -116,8 +126,20 @@ internal sealed class TailStream(
             text.Write(Encoding.UTF8.GetBytes(gap));
         }
 
+        for (var isWhole = false; !isWhole;)
+        {
+            isWhole = WriteText(chunk);
+            await http.Response.BodyWriter.WriteAsync(text.WrittenMemory, cancellation);
+            text.ResetWrittenCount();
+        }
+    }
+
+    /// <summary>Puts the chunk's next records into the text until that is large enough to be sent; whether these were the last.</summary>
+    private bool WriteText(Chunk chunk)
+    {
         using var json = new Utf8JsonWriter(text, RecordJsonWriter.WriterOptions);
-        var (_, next) = RecordPage.Visit(chunk.Batches, chunk.From, int.MaxValue, (in record) =>
+        var isWhole = true;
+        var (_, next) = RecordPage.Visit(chunk.Batches, positions[chunk.Partition], int.MaxValue, (in record) =>
         {
             positions[chunk.Partition] = record.Offset + 1;
             Encoding.UTF8.GetBytes($"id: {TailPositions.Format(positions)}\ndata: ", text);
@@ -125,8 +147,10 @@ internal sealed class TailStream(
             RecordJsonWriter.WriteRecord(json, chunk.Partition, in record, encoding);
             json.Flush();
             text.Write("\n\n"u8);
+            return isWhole = text.WrittenCount < TextBytes;
         });
         positions[chunk.Partition] = next;
+        return isWhole;
     }
 
     private async Task ReadPartitionAsync(int partition, long from, CancellationToken cancellation)
@@ -164,18 +188,35 @@ internal sealed class TailStream(
 
             return next;
         }
-        catch (StreamsException exception) when (exception.IsRetriable)
+        catch (StreamsException exception) when (exception.Code == StreamsErrorCode.OffsetOutOfRange)
+        {
+            return await StartAfterGapAsync(grain, next, exception, cancellation);
+        }
+        catch (Exception exception) when (IsTransient(exception))
         {
             await Task.Delay(TimeSpan.FromMilliseconds(RetryMs), time, cancellation);
             return next;
         }
-        catch (StreamsException exception) when (exception.Code == StreamsErrorCode.OffsetOutOfRange)
+    }
+
+    /// <summary>Retention overtook a slow reader: it goes on at the start of the log, and the writer reports the gap.</summary>
+    private async Task<long> StartAfterGapAsync(IPartitionGrain grain, long next, StreamsException outOfRange, CancellationToken cancellation)
+    {
+        try
         {
-            // Retention overtook a slow reader: go on at the start of the log; the writer reports the gap.
             var start = (await grain.GetOffsetsAsync()).LogStartOffset;
-            return start > next ? start : throw new StreamsException(exception.Code, exception.Message, inner: exception);
+            return start > next ? start : throw new StreamsException(outOfRange.Code, outOfRange.Message, inner: outOfRange);
+        }
+        catch (Exception exception) when (IsTransient(exception))
+        {
+            // The next fetch is out of range again, and the start asked for again.
+            await Task.Delay(TimeSpan.FromMilliseconds(RetryMs), time, cancellation);
+            return next;
         }
     }
+
+    /// <summary>What passes while silos come and go; the client need not notice.</summary>
+    private static bool IsTransient(Exception exception) => exception is StreamsException { IsRetriable: true } or TimeoutException or OrleansException;
 
     private static async Task SendAsync(HttpContext http, string line, CancellationToken cancellation)
     {
