@@ -8,7 +8,7 @@ namespace OrleansStreams.Log.Compaction;
 /// they have been readable for long enough, and what remains of neighbouring batches is put together. Every offset stays covered. Records keep their
 /// offsets, timestamps and bytes; batches lose their producers, whose states are in the partition's checkpoint.
 /// </summary>
-internal sealed class CompactedBatches(KeyOffsetMap map, long mapEndOffset, long deleteHorizon, long now, long fromOffset, int batchBytesMax)
+internal sealed class CompactedBatches(CompactionPass pass, long deleteRetentionMs, long fromOffset, int batchBytesMax)
 {
     // A batch of this size that loses nothing is taken over as it is.
     private const int WholeBatchBytes = 16 * 1024;
@@ -28,6 +28,8 @@ internal sealed class CompactedBatches(KeyOffsetMap map, long mapEndOffset, long
 
     /// <summary>Whether anything differs from what was there.</summary>
     public bool HasChanges { get; private set; }
+
+    private long NewHorizon => deleteRetentionMs > long.MaxValue - pass.Now ? long.MaxValue : pass.Now + deleteRetentionMs;
 
     /// <summary>What a record competes with its likes by: its key; for a watermark marker the task that it is from. Null: it stays whatever follows.</summary>
     public static UInt128? NameOf(in RawRecord record, bool isControl)
@@ -117,11 +119,11 @@ internal sealed class CompactedBatches(KeyOffsetMap map, long mapEndOffset, long
                 {
                     keeps[index] = true;
                     count++;
-                    hasTombstones |= isTombstone && record.Offset < mapEndOffset;
+                    hasTombstones |= isTombstone && record.Offset < pass.MapEndOffset;
                 }
             }
 
-            kept = new Kept(keeps, hasTombstones ? kept.Horizon ?? deleteHorizon : kept.Horizon, hasTombstones) { Count = count };
+            kept = new Kept(keeps, hasTombstones ? kept.Horizon ?? NewHorizon : kept.Horizon, hasTombstones) { Count = count };
             return true;
         }
         catch (StreamsException)
@@ -135,7 +137,7 @@ internal sealed class CompactedBatches(KeyOffsetMap map, long mapEndOffset, long
         isTombstone = header.IsControl
             ? ControlRecord.TryReadType(record.Key, out var type) && type is ControlRecord.AbortType or ControlRecord.CommitType
             : record.ValueIsNull;
-        if (record.Offset >= mapEndOffset)
+        if (record.Offset >= pass.MapEndOffset)
         {
             return true;
         }
@@ -146,8 +148,8 @@ internal sealed class CompactedBatches(KeyOffsetMap map, long mapEndOffset, long
             return false;
         }
 
-        return !(NameOf(record, header.IsControl) is { } name && map.LatestOf(name) > record.Offset) &&
-            !(isTombstone && SparseBatchBuilder.DeleteHorizonOf(header) is { } horizon && now > horizon);
+        return !(NameOf(record, header.IsControl) is { } name && pass.Map.LatestOf(name) > record.Offset) &&
+            !(isTombstone && SparseBatchBuilder.DeleteHorizonOf(header) is { } horizon && pass.Now > horizon);
     }
 
     private void Append(ReadOnlyMemory<byte> batch, in RecordBatchHeader header, in Kept kept)

@@ -21,7 +21,8 @@ internal sealed class KeyOffsetMap
     /// <summary>Makes a map that takes at most <paramref name="bytesMax"/>, and no more than <paramref name="keysWanted"/> need.</summary>
     public KeyOffsetMap(long bytesMax, long keysWanted)
     {
-        var slots = Math.Min(Math.Max(2, bytesMax / SlotBytes), Math.Min((long)(Math.Max(1, keysWanted) / LoadMax) + 2, Array.MaxLength));
+        var wanted = (long)(Math.Clamp(keysWanted, 1, int.MaxValue) / LoadMax) + 2;
+        var slots = Math.Min(Math.Max(2, bytesMax / SlotBytes), Math.Min(wanted, Array.MaxLength / SlotBytes));
         _slots = new Slot[slots];
         _keysMax = Math.Max(1, (int)(slots * LoadMax));
     }

@@ -42,9 +42,9 @@ internal sealed class LogCompaction(ILog log, StreamsOptions options)
             var from = Math.Max(CleanedOffset, log.StartOffset);
             var map = new KeyOffsetMap(options.CompactionMapBytes, range.EndOffset - from);
             var mapEnd = await FillAsync(map, from, range.EndOffset, stopping);
-            foreach (var (groupFrom, groupEnd) in Groups(log.Segments, mapEnd, config.SegmentBytes))
+            foreach (var group in Groups(log.Segments, mapEnd, config.SegmentBytes))
             {
-                await RewriteAsync(map, mapEnd, groupFrom, groupEnd, config, now, stopping);
+                await RewriteAsync(group, new CompactionPass(map, mapEnd, now), config, stopping);
             }
 
             CleanedOffset = mapEnd;
@@ -58,21 +58,21 @@ internal sealed class LogCompaction(ILog log, StreamsOptions options)
     /// Closed segments that begin below an offset, neighbours together as long as they fill no more than one segment: so that segments which became
     /// small become few.
     /// </summary>
-    internal static List<(long From, long End)> Groups(IReadOnlyList<LogSegmentInfo> segments, long mapEnd, long segmentBytes)
+    internal static List<SegmentGroup> Groups(IReadOnlyList<LogSegmentInfo> segments, long mapEnd, long segmentBytes)
     {
-        var groups = new List<(long From, long End)>();
+        var groups = new List<SegmentGroup>();
         var bytes = 0L;
         for (var i = 0; i < segments.Count - 1 && segments[i].BaseOffset < mapEnd; i++)
         {
             var segment = segments[i];
             if (groups.Count > 0 && bytes + segment.Bytes <= segmentBytes)
             {
-                groups[^1] = (groups[^1].From, segment.EndOffset);
+                groups[^1] = groups[^1] with { End = segment.EndOffset, Segments = groups[^1].Segments + 1 };
                 bytes += segment.Bytes;
             }
             else
             {
-                groups.Add((segment.BaseOffset, segment.EndOffset));
+                groups.Add(new SegmentGroup(segment.BaseOffset, segment.EndOffset, 1));
                 bytes = segment.Bytes;
             }
         }
@@ -133,15 +133,14 @@ internal sealed class LogCompaction(ILog log, StreamsOptions options)
         return records.Header.NextOffset;
     }
 
-    private async Task RewriteAsync(KeyOffsetMap map, long mapEnd, long from, long end, TopicConfig config, long now, CancellationToken stopping)
+    private async Task RewriteAsync(SegmentGroup group, CompactionPass pass, TopicConfig config, CancellationToken stopping)
     {
-        await using var rewrite = await log.BeginRewriteAsync(from, end, stopping);
-        var horizon = config.DeleteRetentionMs > long.MaxValue - now ? long.MaxValue : now + config.DeleteRetentionMs;
-        var compacted = new CompactedBatches(map, mapEnd, horizon, now, from, Math.Min(BatchBytesMax, config.MaxMessageBytes));
-        for (var offset = Math.Max(from, log.StartOffset); offset < end;)
+        await using var rewrite = await log.BeginRewriteAsync(group.From, group.End, stopping);
+        var compacted = new CompactedBatches(pass, config.DeleteRetentionMs, group.From, Math.Min(BatchBytesMax, config.MaxMessageBytes));
+        for (var offset = Math.Max(group.From, log.StartOffset); offset < group.End;)
         {
             var read = await ReadAsync(offset, stopping);
-            for (var batches = read.Batches; !batches.IsEmpty && offset < end;)
+            for (var batches = read.Batches; !batches.IsEmpty && offset < group.End;)
             {
                 var header = RecordBatchHeader.Read(batches.Span);
                 compacted.Add(batches[..header.TotalBytes]);
@@ -152,9 +151,11 @@ internal sealed class LogCompaction(ILog log, StreamsOptions options)
             await rewrite.AppendAsync(compacted.Take());
         }
 
-        compacted.Finish(end);
+        compacted.Finish(group.End);
         await rewrite.AppendAsync(compacted.Take());
-        if (compacted.HasChanges && await rewrite.CommitAsync(stopping))
+
+        // One segment that loses nothing stays as it is.
+        if ((compacted.HasChanges || group.Segments > 1) && await rewrite.CommitAsync(stopping))
         {
             LogMeter.CompactedRecords.Add(compacted.RecordsRemoved);
         }
@@ -171,3 +172,15 @@ internal sealed class LogCompaction(ILog log, StreamsOptions options)
             : read;
     }
 }
+
+/// <summary>Neighbouring segments that are rewritten together.</summary>
+/// <param name="From">Where the first begins.</param>
+/// <param name="End">Where the last ends.</param>
+/// <param name="Segments">How many there are.</param>
+internal readonly record struct SegmentGroup(long From, long End, int Segments);
+
+/// <summary>What one pass knows.</summary>
+/// <param name="Map">The latest offsets of keys.</param>
+/// <param name="MapEndOffset">Records from here on are not in the map, and not judged.</param>
+/// <param name="Now">The time of the pass in ms since the Unix epoch.</param>
+internal sealed record CompactionPass(KeyOffsetMap Map, long MapEndOffset, long Now);

@@ -308,7 +308,7 @@ public sealed class CompactionTests
         await log.CloseSegmentAsync(1000);
         await log.CompactAsync(_fixture);
         await using var raw = await _fixture.Storage.OpenAsync(Id, new Storage.LogOptions());
-        raw.Segments.Count.ShouldBeLessThanOrEqualTo(3);
+        raw.Segments.Count.ShouldBeLessThanOrEqualTo(6, "there were more than 30");
     });
 
     [Fact]
@@ -321,6 +321,8 @@ public sealed class CompactionTests
             await log.AppendAsync(Keyed(1000, ($"k{i % 5}", $"{i}")));
         }
 
+        Exception? failure = null;
+        log.CompactionFailed = exception => failure = exception;
         await log.MaintainAsync(_fixture.Slots);
         var appended = 0;
         while (!log.Compacting.IsCompleted)
@@ -330,9 +332,11 @@ public sealed class CompactionTests
             await Task.Yield();
         }
 
+        failure.ShouldBeNull();
+        log.CleanedOffset.ShouldBeGreaterThan(150);
         appended.ShouldBeGreaterThan(20, "the compaction must have given way between its reads");
         var records = await log.RecordsAsync();
-        records.Count.ShouldBeLessThan(200);
+        records.Count(record => record.Key != "new").ShouldBeLessThan(40);
         for (var key = 0; key < 5; key++)
         {
             records.Last(record => record.Key == $"k{key}").Value.ShouldBe($"{195 + key}");
