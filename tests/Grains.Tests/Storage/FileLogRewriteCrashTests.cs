@@ -48,6 +48,51 @@ public sealed class FileLogRewriteCrashTests
         }
     }
 
+    /// <summary>An index of the same size and end as before, but of other batches, must never be believed.</summary>
+    [Fact]
+    public async Task A_power_failure_while_batches_of_other_sizes_fill_the_same_bytes_leaves_no_index_that_misleads()
+    {
+        var options = new LogOptions { SegmentBytes = 100_000, IndexIntervalBytes = 1 };
+        for (var operation = 1; ; operation++)
+        {
+            var disk = new SimulatedDisk { Seed = operation };
+            var isOver = false;
+            try
+            {
+                await using var storage = Workload.CreateStorage(disk);
+                await using var log = await storage.OpenAsync(Id, options);
+                await log.AppendAsync(TestBatches.Sparse(0, 2, 1, 1000, 0));
+                await log.AppendAsync(TestBatches.Sparse(2, 8, 1, 1000, 2, 3, 4, 5, 6));
+                await log.RollAsync();
+                await using var rewrite = await log.BeginRewriteAsync(0, 8);
+                await rewrite.AppendAsync(TestBatches.Sparse(0, 6, 1, 1000, 0, 1, 2, 3, 4));
+                await rewrite.AppendAsync(TestBatches.Sparse(6, 8, 1, 1000, 6));
+                disk.FaultAt = (disk.Operations + operation, DiskFault.Crash);
+                await rewrite.CommitAsync();
+                isOver = !disk.IsDown;
+                disk.FaultAt = null;
+            }
+            catch (StreamsException exception) when (exception.Code == StreamsErrorCode.StorageError && disk.IsDown)
+            {
+                // Power failed somewhere in the commit, or when the files were closed after it.
+            }
+
+            await using var again = Workload.CreateStorage(disk.AfterCrash(operation));
+            await using var recovered = await again.OpenAsync(Id, options);
+            for (var offset = 0L; offset < 8; offset++)
+            {
+                var header = RecordBatchHeader.Read((await recovered.ReadAsync(offset, 1)).Batches.Span);
+                offset.ShouldBeInRange(header.BaseOffset, header.LastOffset, $"power failure at operation {operation} of the commit");
+            }
+
+            if (isOver)
+            {
+                operation.ShouldBeGreaterThan(6);
+                return;
+            }
+        }
+    }
+
     private static async Task FaultEverywhereAsync(DiskFault fault)
     {
         for (var operation = 1; ; operation++)

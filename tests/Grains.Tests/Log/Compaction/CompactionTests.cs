@@ -279,6 +279,36 @@ public sealed class CompactionTests
     });
 
     [Fact]
+    public void Producers_are_known_when_a_crash_ends_a_compaction_midway() => Turns.Run(async () =>
+    {
+        _fixture.Options = new StreamsOptions { CompactionReadBytes = 100 };
+        var crashed = await _fixture.OpenAsync();
+        for (var sequence = 0; sequence < 100; sequence++)
+        {
+            var builder = new RecordBatchBuilder();
+            builder.Append(1000, "same"u8, false, "x"u8, false);
+            await crashed.AppendAsync(builder.Build(7, 0, sequence));
+        }
+
+        await crashed.CloseSegmentAsync(1000);
+        var before = crashed.Offsets.SizeBytes;
+        await crashed.MaintainAsync(_fixture.Slots);
+        while (crashed.Offsets.SizeBytes == before)
+        {
+            await Task.Yield();
+        }
+
+        crashed.Compacting.IsCompleted.ShouldBeFalse("the first group is replaced, others are not");
+        await using var log = await _fixture.OpenAsync();
+        var again = new RecordBatchBuilder();
+        again.Append(1000, "same"u8, false, "x"u8, false);
+        (await log.AppendAsync(again.Build(7, 0, 97))).ShouldBe(new ProduceResult(97, -1, 0, true));
+        again.Append(1000, "same"u8, false, "x"u8, false);
+        (await log.AppendAsync(again.Build(7, 0, 2))).ShouldBe(new ProduceResult(-1, -1, 0, true), "it was counted although its batch is gone");
+        await crashed.Compacting;
+    });
+
+    [Fact]
     public void Both_policies_work_together() => Turns.Run(async () =>
     {
         _fixture.Config = Compacted with { CleanupPolicy = CleanupPolicy.CompactAndDelete, RetentionMs = 3_600_000 };
