@@ -18,4 +18,10 @@ internal static class LogMeter
 
     /// <summary>Idempotency keys that were forgotten before their window was over because there were more than dedup.keys.max.</summary>
     public static Counter<long> ForgottenKeys { get; } = s_meter.CreateCounter<long>("streams.dedup.forgotten", description: "Idempotency keys forgotten early.");
+
+    /// <summary>Fetch requests that were answered, empty answers too.</summary>
+    public static Counter<long> FetchRequests { get; } = s_meter.CreateCounter<long>("streams.fetch.requests", description: "Fetch requests answered.");
+
+    /// <summary>Bytes of the record batches in the answers.</summary>
+    public static Counter<long> FetchBytes { get; } = s_meter.CreateCounter<long>("streams.fetch.bytes", "By", "Bytes of record batches fetched.");
 }

@@ -32,7 +32,12 @@ internal sealed partial class PartitionLog
         }
 
         var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
-        _producers.Expire(now - (long)_options.ProducerExpiry.TotalMilliseconds);
+        if (now - _openedAtMs >= (long)_options.ProducerExpiry.TotalMilliseconds)
+        {
+            // Not sooner after an opening: producers that were as long away as this log was are about to send again what they don't know the fate of.
+            _producers.Expire(now - (long)_options.ProducerExpiry.TotalMilliseconds);
+        }
+
         ForgetKeys(now);
         await RollByAgeAsync(now);
         var newStart = Retention.NewStartOffset(_log.Segments, _log.StartOffset, _log.DurableEndOffset, Config, now);

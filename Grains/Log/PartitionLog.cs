@@ -22,6 +22,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     private readonly ProducerStates _producers;
     private readonly List<LogWaiter> _waiters = [];
     private readonly long _openedAtOffset;
+    private readonly long _openedAtMs;
     private StreamsException? _failure;
     private bool _isClosed;
     private bool _isCheckpointing;
@@ -35,6 +36,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         _log = log;
         _options = options;
         _time = time;
+        _openedAtMs = time.GetUtcNow().ToUnixTimeMilliseconds();
         Config = config;
         _producers = new ProducerStates(options.PartitionProducersMax);
         _compaction = new LogCompaction(log, options);

@@ -37,6 +37,9 @@ public sealed record SiloSettings
     /// <summary>Limits that differ from their defaults, by name (<c>limits:NAME</c>; the README has the table).</summary>
     public IReadOnlyDictionary<string, long> Limits { get; init; } = new Dictionary<string, long>();
 
+    /// <summary>Bytes of the logs' ends that are kept in memory for readers, for all logs together.</summary>
+    public long TailCacheBytes { get; init; } = 64L * 1024 * 1024;
+
     /// <summary>The folder of logs.</summary>
     public string LogsPath => Path.Combine(DataPath, "logs");
 
