@@ -6,6 +6,7 @@ Command[] commands =
     TopicsCommand.Create(),
     ProduceCommand.Create(),
     ConsumeCommand.Create(),
+    RecordsCommand.Create(),
     GroupsCommand.Create(),
     AppsCommand.Create(),
     DemoCommand.Create(),

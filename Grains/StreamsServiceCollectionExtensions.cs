@@ -2,6 +2,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OrleansStreams.Groups;
 using OrleansStreams.Log;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Processing;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
@@ -15,6 +16,7 @@ public static class StreamsServiceCollectionExtensions
     public static IServiceCollection AddStreamsGrains(this IServiceCollection services, StreamsOptions? options = null)
     {
         services.TryAddSingleton(options ?? new StreamsOptions());
+        services.TryAddSingleton<CompactionSlots>();
         services.AddOptions<GroupOptions>();
         services.AddStreamProcessing();
         services.TryAddSingleton<IApplicationCatalog>(provider => provider.GetRequiredService<StreamApplicationRegistry>());

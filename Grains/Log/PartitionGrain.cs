@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Orleans.Placement;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Storage;
 
 namespace OrleansStreams.Log;
@@ -11,7 +12,8 @@ namespace OrleansStreams.Log;
 /// </summary>
 [Reentrant]
 [RandomPlacement]
-internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options, TimeProvider time, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
+internal sealed class PartitionGrain(
+    ILogStorage storage, StreamsOptions options, CompactionSlots compactions, TimeProvider time, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     private PartitionLog? _log;
     private Task<PartitionLog>? _opening;
@@ -130,6 +132,7 @@ internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options
         var topic = await DescribeTopicAsync(partition);
         var log = await PartitionLog.OpenAsync(storage, TopicRules.LogIdOf(topic.Name, topic.TopicId, partition.Partition), topic.Config, options, time);
         log.Failed = OnFailed;
+        log.CompactionFailed = exception => logger.CompactionFailed(exception, Key);
         _topic = topic;
         _log = log;
         _maintenance ??= this.RegisterGrainTimer(
@@ -186,7 +189,7 @@ internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options
         try
         {
             await TopicChangedAsync(await CurrentTopicAsync());
-            await log.MaintainAsync();
+            await log.MaintainAsync(compactions);
         }
         catch (Exception exception)
         {

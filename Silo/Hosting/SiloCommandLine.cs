@@ -12,6 +12,7 @@ internal static class SiloCommandLine
           --data DIR            the data folder (default: a folder in the user's local application data)
           --flush MODE          always (default), interval or os: when acknowledged records have reached the disk
           --sample BOOL         whether the sample application flight-delays runs (default true)
+          --limits:NAME N       a limit, for example --limits:pending-bytes 67108864; the README has the table
           --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT, --ConnectionStrings:Streams TEXT
                                 for ActorRuntime=orleans
         Every option can be given as an environment variable too: STREAMS_DATA, STREAMS_URLS, STREAMS_FLUSH, ...

@@ -34,6 +34,9 @@ public sealed record SiloSettings
     /// <summary>The port for clients (<c>gateway-port</c>; 0: any that is free), in the orleans build only.</summary>
     public int GatewayPort { get; init; } = 30000;
 
+    /// <summary>Limits that differ from their defaults, by name (<c>limits:NAME</c>; the README has the table).</summary>
+    public IReadOnlyDictionary<string, long> Limits { get; init; } = new Dictionary<string, long>();
+
     /// <summary>Bytes of the logs' ends that are kept in memory for readers, for all logs together.</summary>
     public long TailCacheBytes { get; init; } = 64L * 1024 * 1024;
 
@@ -73,6 +76,7 @@ public sealed record SiloSettings
             ServiceId = configuration["service-id"] ?? "streams",
             SiloPort = Port(configuration, "silo-port", 11111),
             GatewayPort = Port(configuration, "gateway-port", 30000),
+            Limits = SiloLimit.Read(configuration),
         };
     }
 

@@ -2,6 +2,7 @@ using OrleansStreams.Clients;
 using OrleansStreams.Errors;
 using OrleansStreams.Log;
 using OrleansStreams.Processing;
+using OrleansStreams.Silo.Http;
 using OrleansStreams.Silo.Samples;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
@@ -51,11 +52,15 @@ public static class StreamsSilo
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
         builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath, TailCacheBytes = settings.TailCacheBytes });
-        builder.Services.AddStreamsGrains(new StreamsOptions { Flush = settings.Flush });
+        builder.Services.AddStreamsGrains(LimitsOf(settings).Aggregate(new StreamsOptions { Flush = settings.Flush }, (options, limit) => limit.Limit.Apply(options, limit.Value)));
+        builder.Services.Configure<StreamsApiOptions>(options => LimitsOf(settings).ForEach(limit => limit.Limit.ApplyToApi(options, (int)Math.Min(limit.Value, int.MaxValue))));
         builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
         builder.Services.AddStreamApplication(FlightDelays.Name, FlightDelays.Build);
         builder.AddActorRuntime(settings);
         builder.Services.AddStreamApplicationStarter();
         return builder;
     }
+
+    private static List<(SiloLimit Limit, long Value)> LimitsOf(SiloSettings settings) =>
+        [.. SiloLimit.All.Where(limit => settings.Limits.ContainsKey(limit.Name)).Select(limit => (limit, settings.Limits[limit.Name]))];
 }

@@ -18,6 +18,7 @@ internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, s
 
     public RecoveredLog Run()
     {
+        SegmentSwap.Recover(files, folder);
         RemoveLeftovers();
         var epoch = ReadState(LogPaths.EpochFile);
         var start = ReadState(LogPaths.StartFile);

@@ -111,6 +111,21 @@ internal sealed class LogSegment : IDisposable
         IFileSystem files, string folder, long baseOffset, DurableMark mark, SegmentIndex index, IStorageFile data, IStorageFile indexFile) =>
         new(files, folder, baseOffset, mark) { _activeIndex = index, _data = data, _indexFile = indexFile };
 
+    /// <summary>A segment that takes the place of others: complete, its file open under another name still, its index only in memory.</summary>
+    public static LogSegment Rewritten(IFileSystem files, string folder, long baseOffset, DurableMark mark, SegmentIndex index, IStorageFile data) =>
+        new(files, folder, baseOffset, mark) { _activeIndex = index, _data = data };
+
+    /// <summary>Writes the index of a rewritten segment, which from here on is like any sealed one.</summary>
+    public void WriteIndex()
+    {
+        using (var file = _files.Open(IndexPath, FileOpening.Create))
+        {
+            _activeIndex!.PersistAll(file, Mark);
+        }
+
+        Seal();
+    }
+
     /// <summary>Tells what was written.</summary>
     public void Publish(DurableMark mark) => (Bytes, EndOffset, MaxTimestamp) = (mark.Position, mark.EndOffset, mark.MaxTimestamp);
 

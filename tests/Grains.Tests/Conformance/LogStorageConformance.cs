@@ -6,7 +6,7 @@ using OrleansStreams.Tests.Storage;
 namespace OrleansStreams.Tests.Conformance;
 
 /// <summary>Every promise of <see cref="ILogStorage"/>, run on every implementation.</summary>
-public abstract class LogStorageConformance
+public abstract partial class LogStorageConformance
 {
     protected static LogId Id { get; } = new("topics/t.1/0");
 
@@ -512,6 +512,8 @@ public abstract class LogStorageConformance
         async () => await log.FindBatchByTimestampAsync(0),
         async () => await log.TruncatePrefixAsync(log.DurableEndOffset),
         async () => await log.WriteCheckpointAsync(new byte[1], log.DurableEndOffset),
+        async () => await log.RollAsync(),
+        async () => await log.BeginRewriteAsync(log.Segments[0].BaseOffset, log.Segments[0].EndOffset),
     ];
 
     private static async Task ShouldBeFencedAsync(ILog stale)
