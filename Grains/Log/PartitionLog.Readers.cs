@@ -29,6 +29,7 @@ internal sealed partial class PartitionLog
 
             if (!atEnd)
             {
+                read.Loan?.Dispose();
                 continue;
             }
 
@@ -38,8 +39,11 @@ internal sealed partial class PartitionLog
                 return Answer(read);
             }
 
+            var missing = Math.Max(1, minBytes - read.Batches.Length);
+            read.Loan?.Dispose();
+
             // What was committed meanwhile is counted from here on, in a turn of its own, so that nothing is missed.
-            await WaitForBytesAsync(Math.Max(1, minBytes - read.Batches.Length), wait, cancellationToken);
+            await WaitForBytesAsync(missing, wait, cancellationToken);
         }
     }
 
@@ -60,7 +64,9 @@ internal sealed partial class PartitionLog
                     break;
                 }
 
-                if (FindRecord(read.Batches, timestamp, _log.StartOffset) is { } record)
+                var record = FindRecord(read.Batches, timestamp, _log.StartOffset);
+                read.Loan?.Dispose();
+                if (record is not null)
                 {
                     return record;
                 }
@@ -91,7 +97,7 @@ internal sealed partial class PartitionLog
         return null;
     }
 
-    private FetchResult Answer(in LogRead read) => new(read.Batches, read.NextOffset, Math.Max(read.NextOffset, _log.DurableEndOffset), _log.StartOffset);
+    private FetchResult Answer(in LogRead read) => new(read.Batches, read.NextOffset, Math.Max(read.NextOffset, _log.DurableEndOffset), _log.StartOffset, read.Loan);
 
     private ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken)
     {

@@ -316,6 +316,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
                 batches = batches[header.TotalBytes..];
             }
 
+            read.Loan?.Dispose();
             offset = read.NextOffset;
         }
     }

@@ -121,12 +121,12 @@ public sealed class FileLogStorageTests : IDisposable
         for (var seed = 0; seed < 40; seed++)
         {
             var disk = new SimulatedDisk { Seed = seed };
-            var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, disk, _clock, NullLogger.Instance);
+            var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, disk, _clock, NullLogger.Instance);
             var log = await storage.OpenAsync(Id, new LogOptions());
             await log.AppendAsync(TestBatches.Of("kept"));
             disk.IsFull = true;
             await Should.ThrowAsync<StreamsException>(async () => await log.AppendAsync([.. Enumerable.Range(0, 10).Select(i => TestBatches.Of($"refused{i}"))]));
-            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, disk.AfterCrash(seed), _clock, NullLogger.Instance);
+            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, disk.AfterCrash(seed), _clock, NullLogger.Instance);
             await using var recovered = await after.OpenAsync(Id, new LogOptions());
             recovered.DurableEndOffset.ShouldBe(1, $"seed {seed}");
         }
@@ -161,7 +161,7 @@ public sealed class FileLogStorageTests : IDisposable
         for (var seed = 0; seed < 20; seed++)
         {
             var disk = _disk.AfterCrash(seed);
-            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, disk, _clock, NullLogger.Instance);
+            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, disk, _clock, NullLogger.Instance);
             await using var recovered = await after.OpenAsync(Id, new LogOptions());
             recovered.DurableEndOffset.ShouldBeOneOf(10, 20);
             recovered.Checkpoint!.Offset.ShouldBe(10);
@@ -322,13 +322,14 @@ public sealed class FileLogStorageTests : IDisposable
     {
         for (var seed = 0; seed < 20; seed++)
         {
-            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, _disk.AfterCrash(seed), _clock, NullLogger.Instance);
+            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, _disk.AfterCrash(seed), _clock, NullLogger.Instance);
             await using var recovered = await after.OpenAsync(Id, new LogOptions());
             recovered.DurableEndOffset.ShouldBe(end, why);
         }
     }
 
-    private FileLogStorage CreateSimulated() => new(new FileLogStorageOptions { RootPath = "/data" }, _disk, _clock, NullLogger.Instance);
+    /// <summary>Without the flush journal, which has tests of its own.</summary>
+    private FileLogStorage CreateSimulated() => new(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, _disk, _clock, NullLogger.Instance);
 
     private FileLogStorage CreatePhysical() =>
         new(new FileLogStorageOptions { RootPath = _root }, TimeProvider.System, NullLogger<FileLogStorage>.Instance);
