@@ -15,6 +15,7 @@ public static class StreamsServiceCollectionExtensions
     public static IServiceCollection AddStreamsGrains(this IServiceCollection services, StreamsOptions? options = null)
     {
         services.TryAddSingleton(options ?? new StreamsOptions());
+        services.TryAddSingleton<PartitionMaintenance>();
         services.AddOptions<GroupOptions>();
         services.AddStreamProcessing();
         services.TryAddSingleton<IApplicationCatalog>(provider => provider.GetRequiredService<StreamApplicationRegistry>());

@@ -11,12 +11,13 @@ namespace OrleansStreams.Log;
 /// </summary>
 [Reentrant]
 [RandomPlacement]
-internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options, TimeProvider time, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
+internal sealed class PartitionGrain(
+    ILogStorage storage, StreamsOptions options, PartitionMaintenance maintenance, TimeProvider time, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     private PartitionLog? _log;
     private Task<PartitionLog>? _opening;
     private TopicDescription? _topic;
-    private IGrainTimer? _maintenance;
+    private IDisposable? _maintenance;
     private bool _isDeactivating;
 
     private string Key => this.GetPrimaryKeyString();
@@ -132,10 +133,7 @@ internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options
         log.Failed = OnFailed;
         _topic = topic;
         _log = log;
-        _maintenance ??= this.RegisterGrainTimer(
-            static (grain, _) => grain.MaintainAsync(),
-            this,
-            new GrainTimerCreationOptions(options.MaintenanceInterval, options.MaintenanceInterval) { Interleave = true });
+        _maintenance ??= maintenance.Register(MaintainAsync);
         var offsets = log.Offsets;
         logger.PartitionOpened(Key, offsets.LeaderEpoch, offsets.LogStartOffset, offsets.HighWatermark, log.ProducerCount);
         return log;
@@ -187,6 +185,11 @@ internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options
         {
             await TopicChangedAsync(await CurrentTopicAsync());
             await log.MaintainAsync();
+            if (_log == log && log.IdleTime >= options.PartitionIdleTimeout)
+            {
+                // Closed with a checkpoint it costs nothing; the next request opens it again.
+                EndActivation();
+            }
         }
         catch (Exception exception)
         {

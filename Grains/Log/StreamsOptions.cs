@@ -35,6 +35,9 @@ public sealed record StreamsOptions
     /// <summary>How often a partition looks after retention, silent producers and its topic's configuration.</summary>
     public TimeSpan MaintenanceInterval { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long a partition is unused before it is closed, to be opened by its next request; looked at every <see cref="MaintenanceInterval"/>.</summary>
+    public TimeSpan PartitionIdleTimeout { get; init; } = TimeSpan.FromMinutes(2);
+
     /// <summary>When acknowledged appends have reached the disk.</summary>
     public FlushMode Flush { get; init; } = FlushMode.Always;
 

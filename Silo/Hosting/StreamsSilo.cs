@@ -50,8 +50,14 @@ public static class StreamsSilo
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
-        builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath });
-        builder.Services.AddStreamsGrains(new StreamsOptions { Flush = settings.Flush });
+        builder.Services.AddFileLogStorage(new FileLogStorageOptions
+        {
+            RootPath = settings.LogsPath,
+            TailCacheBytes = settings.TailCacheBytes,
+            JournalBytes = settings.JournalBytes,
+            OpenFilesMax = settings.OpenFilesMax,
+        });
+        builder.Services.AddStreamsGrains(new StreamsOptions { Flush = settings.Flush, FlushInterval = settings.FlushInterval });
         builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
         builder.Services.AddStreamApplication(FlightDelays.Name, FlightDelays.Build);
         builder.AddActorRuntime(settings);

@@ -183,6 +183,11 @@ internal sealed partial class FileLog
                 _shared.Cache.Release(chunk);
             }
 
+            if (_chunks.Count > 0)
+            {
+                _shared.Cache.CountLog(-1);
+            }
+
             _chunks.Clear();
             _writeChunk = null;
             closing = _closing!;

@@ -160,7 +160,12 @@ internal sealed partial class FileLog : IJournaled
             return _chunks[^1];
         }
 
-        var chunk = _shared.Cache.Add(this, Math.Max(bytes, _nextChunkBytes), offset);
+        if (_chunks.Count == 0)
+        {
+            _shared.Cache.CountLog(1);
+        }
+
+        var chunk = _shared.Cache.Add(this, bytes, _nextChunkBytes, offset);
         _nextChunkBytes = Math.Min(_nextChunkBytes * 2, TailCache.ChunkBytesMax);
         if (_writeChunk is null)
         {

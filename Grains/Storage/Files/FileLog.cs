@@ -197,6 +197,10 @@ internal sealed partial class FileLog : ILog
 
             _shared.Cache.Release(_chunks[0]);
             _chunks.RemoveAt(0);
+            if (_chunks.Count == 0)
+            {
+                _shared.Cache.CountLog(-1);
+            }
         }
     }
 

@@ -34,8 +34,11 @@ internal interface IJournaled
 /// </remarks>
 internal sealed class FlushJournal : IDisposable
 {
-    /// <summary>An append of more than this is flushed by itself: the journal would cost it the disk's bandwidth twice.</summary>
-    public const int EntryBytesMax = 1024 * 1024;
+    /// <summary>
+    /// What one log writes at once and is more than this is flushed by itself: the journal would cost it the disk's bandwidth twice (measured with
+    /// 256 KiB requests to 16 logs: 2.1 GB/s at 0.09 CPU seconds per million records of 100 bytes, through the journal half of that at 0.13).
+    /// </summary>
+    public const int EntryBytesMax = 128 * 1024;
 
     private const int RoundBytesMax = 8 * 1024 * 1024;
     private const int RoundEntriesMax = 8192;

@@ -15,6 +15,7 @@ internal sealed class TailCache(long bytesMax, BufferPool buffers)
     private readonly Lock _gate = new();
     private readonly LinkedList<TailChunk> _chunks = new();
     private long _bytes;
+    private int _logs;
 
     /// <summary>The buffers that chunks and reads are made of.</summary>
     public BufferPool Buffers => buffers;
@@ -22,10 +23,13 @@ internal sealed class TailCache(long bytesMax, BufferPool buffers)
     /// <summary>Bytes held now.</summary>
     public long Bytes => Volatile.Read(ref _bytes);
 
-    /// <summary>A new chunk of at least so many bytes; may be called under the log's lock.</summary>
-    public TailChunk Add(FileLog log, int bytes, long baseOffset)
+    /// <summary>A new chunk for at least so many bytes, larger where there is room; may be called under the log's lock.</summary>
+    public TailChunk Add(FileLog log, int bytes, int wanted, long baseOffset)
     {
-        var chunk = new TailChunk(log, buffers.Rent(bytes), baseOffset, buffers.Return);
+        // A log's share, so that the chunks of many logs are not thrown away before they are full.
+        var share = bytesMax / 4 / Math.Max(1, Volatile.Read(ref _logs));
+        var size = Math.Max(bytes, (int)Math.Clamp(share, ChunkBytesMin, wanted));
+        var chunk = new TailChunk(log, buffers.Rent(size), baseOffset, buffers.Return);
         lock (_gate)
         {
             chunk.Place = _chunks.AddLast(chunk);
@@ -34,6 +38,9 @@ internal sealed class TailCache(long bytesMax, BufferPool buffers)
 
         return chunk;
     }
+
+    /// <summary>A log has its first chunk (1), or none any more (-1).</summary>
+    public void CountLog(int change) => Interlocked.Add(ref _logs, change);
 
     /// <summary>A log lets go of a chunk, under its lock.</summary>
     public void Release(TailChunk chunk)

@@ -35,6 +35,7 @@ internal sealed class ProcessingCluster : IAsyncDisposable
             .ConfigureServices(services => services
                 .AddSingleton<ILogStorage>(new SharedStorage(Storage))
                 .AddSingleton(new StreamsOptions())
+                .AddSingleton<PartitionMaintenance>()
                 .AddSingleton(new ProcessingOptions
                 {
                     CommitInterval = TimeSpan.FromMilliseconds(5),
