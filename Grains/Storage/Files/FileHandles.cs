@@ -220,15 +220,19 @@ internal sealed class FileHandles(IFileSystem files, int openMax)
         private void Leave()
         {
             IStorageFile? file = null;
+            List<IStorageFile>? surplus = null;
             lock (handles._gate)
             {
                 if (--_users == 0 && _isDisposed)
                 {
                     file = Take();
                 }
+
+                surplus = handles.Surplus();
             }
 
             file?.Dispose();
+            Close(surplus);
         }
 
         private IStorageFile? Take()

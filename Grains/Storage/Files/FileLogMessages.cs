@@ -34,4 +34,7 @@ internal static partial class FileLogMessages
 
     [LoggerMessage(1010, LogLevel.Error, "The flush journal failed; logs are flushed one by one until the next start.")]
     public static partial void JournalFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(1011, LogLevel.Error, "A frame in the middle of the flush journal {File} is damaged: acknowledged records may be missing from the ends of logs. Check the disk; clients that keep offsets tell which.")]
+    public static partial void JournalDamaged(this ILogger logger, string file);
 }

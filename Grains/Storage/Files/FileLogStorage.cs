@@ -64,6 +64,9 @@ public sealed class FileLogStorage : ILogStorage
             logger);
     }
 
+    /// <summary>What its logs share.</summary>
+    internal FileLogShared Shared => _shared;
+
     /// <inheritdoc/>
     public async ValueTask<ILog> OpenAsync(LogId id, LogOptions options, CancellationToken cancellationToken = default)
     {

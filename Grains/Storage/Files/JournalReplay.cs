@@ -39,7 +39,10 @@ internal static class JournalReplay
                 if (files.FileExists(FileOf(root, half)))
                 {
                     halves.Add(files.Open(FileOf(root, half), only is null ? FileOpening.ReadWrite : FileOpening.Read));
-                    Collect(halves[^1], found);
+                    if (Collect(halves[^1], found))
+                    {
+                        logger.JournalDamaged(FileOf(root, half));
+                    }
                 }
             }
 
@@ -66,10 +69,10 @@ internal static class JournalReplay
     }
 
     /// <summary>
-    /// The frames of a half's last use. Behind a damaged frame the whole ones of the same generation still count: they were acknowledged, and the hole is found
-    /// by the recovery of its log.
+    /// The frames of a half's last use. Behind a damaged frame the whole ones of the same generation still count: they were acknowledged, and the recovery of
+    /// a log finds the hole in it when the log has entries behind. Tells whether there was such damage.
     /// </summary>
-    private static void Collect(IStorageFile file, List<FoundEntry> found)
+    private static bool Collect(IStorageFile file, List<FoundEntry> found)
     {
         var length = file.Length;
         var buffer = ArrayPool<byte>.Shared.Rent(BlockBytes);
@@ -78,6 +81,7 @@ internal static class JournalReplay
         {
             long? generation = null;
             var sequence = -1L;
+            var isDamaged = false;
             for (var position = 0L; length - position >= JournalFrame.HeaderBytes;)
             {
                 var step = (long)JournalFrame.Alignment;
@@ -86,12 +90,13 @@ internal static class JournalReplay
                     JournalFrame.HeaderBytes + frame.EntriesBytes + frame.DataBytes <= length - position &&
                     TryRead(file, position, frame.EntriesBytes, frame.DataBytes, ref buffer))
                 {
+                    isDamaged |= frame.Sequence != sequence + 1;
                     (generation, sequence) = (frame.Generation, frame.Sequence);
                     step = JournalFrame.SizeOf(frame.EntriesBytes, frame.DataBytes);
                     if (frame.EntriesBytes == 0)
                     {
                         // Emptied; nothing behind it counts.
-                        return;
+                        return false;
                     }
 
                     AddEntries(file, buffer.AsSpan(JournalFrame.HeaderBytes, frame.EntriesBytes), frame.Generation, frame.Sequence, position + JournalFrame.HeaderBytes + frame.EntriesBytes, found);
@@ -99,11 +104,13 @@ internal static class JournalReplay
                 else if (generation is null)
                 {
                     // Its first frame was being written: what stood here before was settled.
-                    return;
+                    return false;
                 }
 
                 position += step;
             }
+
+            return isDamaged;
         }
         finally
         {

@@ -8,12 +8,24 @@ internal static class ScalingReport
     private const int Runs = 5;
 
     /// <param name="scale">1 for the quoted figures; less for a quick look.</param>
-    public static async Task RunAsync(double scale)
+    /// <param name="part">throughput, opening or idle; null for all.</param>
+    public static async Task RunAsync(double scale, string? part)
     {
         Console.WriteLine($"{Environment.ProcessorCount} cores, flush before every acknowledgement (durability: disk), medians of {Runs}");
-        await ThroughputAsync(scale);
-        await OpeningAsync(scale);
-        await IdleMemory.RunAsync((int)(10_000 * Math.Min(1, scale)));
+        if (part is null or "throughput")
+        {
+            await ThroughputAsync(scale);
+        }
+
+        if (part is null or "opening")
+        {
+            await OpeningAsync(scale);
+        }
+
+        if (part is null or "idle")
+        {
+            await IdleMemory.RunAsync((int)(10_000 * Math.Min(1, scale)));
+        }
     }
 
     private static async Task ThroughputAsync(double scale)

@@ -334,28 +334,6 @@ public sealed class FileLogStorageTests : IDisposable
     private FileLogStorage CreatePhysical() =>
         new(new FileLogStorageOptions { RootPath = _root }, TimeProvider.System, NullLogger<FileLogStorage>.Instance);
 
-    /// <summary>Holds the first flush of a file until it is opened.</summary>
-    private sealed class FlushGate : IDisposable
-    {
-        private readonly TaskCompletionSource _entered = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly ManualResetEventSlim _open = new();
-
-        public FlushGate(SimulatedDisk disk, string path) => disk.BeforeFlush = flushed =>
-        {
-            if (flushed == path)
-            {
-                _entered.TrySetResult();
-                _open.Wait(TimeSpan.FromSeconds(60)).ShouldBeTrue("the gate was never opened");
-            }
-        };
-
-        public Task Entered => _entered.Task.WaitAsync(TimeSpan.FromSeconds(60));
-
-        public void Open() => _open.Set();
-
-        public void Dispose() => _open.Set();
-    }
-
     /// <summary>A clock that stands still until it is moved.</summary>
     private sealed class ManualTimeProvider : TimeProvider
     {
