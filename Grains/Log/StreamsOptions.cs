@@ -30,7 +30,7 @@ public sealed record StreamsOptions
     public TimeSpan ProducerExpiry { get; init; } = TimeSpan.FromDays(1);
 
     /// <summary>Bytes appended between two checkpoints of a partition's producers: the bound of what opening has to scan.</summary>
-    public long CheckpointIntervalBytes { get; init; } = 64L * 1024 * 1024;
+    public long CheckpointIntervalBytes { get; init; } = 32L * 1024 * 1024;
 
     /// <summary>How often a partition looks after retention, silent producers and its topic's configuration.</summary>
     public TimeSpan MaintenanceInterval { get; init; } = TimeSpan.FromSeconds(30);

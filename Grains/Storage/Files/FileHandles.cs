@@ -70,7 +70,21 @@ internal sealed class FileHandles(IFileSystem files, int openMax)
         private bool _isUnflushed;
         private bool _isDisposed;
 
-        public long Length => Using(static (file, _) => file.Length, 0);
+        public long Length
+        {
+            get
+            {
+                var file = Enter();
+                try
+                {
+                    return file.Length;
+                }
+                finally
+                {
+                    Leave();
+                }
+            }
+        }
 
         public int Read(long position, Span<byte> buffer)
         {
@@ -91,6 +105,19 @@ internal sealed class FileHandles(IFileSystem files, int openMax)
             try
             {
                 file.Write(position, parts);
+            }
+            finally
+            {
+                Leave();
+            }
+        }
+
+        public void Prefetch(long position, long length)
+        {
+            var file = Enter();
+            try
+            {
+                file.Prefetch(position, length);
             }
             finally
             {
@@ -165,19 +192,6 @@ internal sealed class FileHandles(IFileSystem files, int openMax)
             }
 
             file?.Dispose();
-        }
-
-        private T Using<T>(Func<IStorageFile, long, T> use, long argument)
-        {
-            var file = Enter();
-            try
-            {
-                return use(file, argument);
-            }
-            finally
-            {
-                Leave();
-            }
         }
 
         private IStorageFile Enter(bool writes = false)

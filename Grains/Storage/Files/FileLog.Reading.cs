@@ -9,6 +9,8 @@ internal sealed partial class FileLog
     // A reader that asks for more gets it in pieces of this size.
     private const int ReadBytesMax = 8 * 1024 * 1024;
 
+    private const int ReadAheadBytes = 4 * 1024 * 1024;
+
     // As the index interval: a walk from an index entry to a batch is one read.
     private const int WalkBytes = 16 * 1024;
 
@@ -133,7 +135,8 @@ internal sealed partial class FileLog
     private LogRead ReadSegment(SegmentView view, long offset, int maxBytes, long limitOffset, bool useHints)
     {
         var hint = useHints ? Volatile.Read(ref Hints[HintSlot(offset)]) : null;
-        var position = hint is not null && hint.Offset == offset && hint.Segment == view.Segment ? hint.Position : PositionOf(view, offset);
+        var isGoingOn = hint is not null && hint.Offset == offset && hint.Segment == view.Segment;
+        var position = isGoingOn ? hint!.Position : PositionOf(view, offset);
         var data = view.Segment.Data;
         var lent = Rent((int)Math.Min(view.Bytes - position, Math.Clamp(maxBytes, RecordBatchHeader.Size, ReadBytesMax)), out var bytes);
         var count = data.Read(position, bytes);
@@ -164,6 +167,12 @@ internal sealed partial class FileLog
         {
             // A damaged batch behind good ones is met by the next read.
             throw Damaged(view, position, offset, "fails its checksum");
+        }
+
+        if (isGoingOn)
+        {
+            // Somebody reads the log from end to end: while this piece is used the disk brings the next ones.
+            data.Prefetch(position + read, Math.Min(ReadAheadBytes, view.Bytes - position - read));
         }
 
         Volatile.Write(ref Hints[HintSlot(nextOffset)], new ReadHint(nextOffset, view.Segment, position + read));

@@ -27,12 +27,12 @@ internal sealed partial class FileLog : IJournaled
     private bool _mustRoll;
     private bool _indexFailed;
     private bool _flushFailed;
-    private long _writtenBytes;
+    private DurableMark _writtenMark;
 
     // Guarded by _gate.
     private TailChunk? _writeChunk;
     private int _writePosition;
-    private long _flushedBytes;
+    private DurableMark _flushedMark;
     private Exception? _settleFailure;
     private bool _isFailed;
     private bool _isWorking;
@@ -96,7 +96,7 @@ internal sealed partial class FileLog : IJournaled
 
             segment = Active;
             mark = segment.Mark;
-            if (mark.Position <= _flushedBytes)
+            if (mark.Position <= _flushedMark.Position)
             {
                 return true;
             }
@@ -125,9 +125,9 @@ internal sealed partial class FileLog : IJournaled
         PersistIndex(segment, mark);
         lock (_gate)
         {
-            if (segment == Active)
+            if (segment == Active && mark.Position > _flushedMark.Position)
             {
-                _flushedBytes = Math.Max(_flushedBytes, mark.Position);
+                _flushedMark = mark;
             }
         }
 
@@ -331,7 +331,7 @@ internal sealed partial class FileLog : IJournaled
         }
 
         MarkGroup();
-        _writtenBytes = _groupMark.Position;
+        _writtenMark = _groupMark;
         if (_options.Flush == FlushMode.Always)
         {
             if (_shared.Journal.TrySubmit(this, _groupMark.Position - Active.Bytes))
@@ -381,7 +381,7 @@ internal sealed partial class FileLog : IJournaled
             Active.Index.Add(entry);
         }
 
-        bool isFlushed;
+        DurableMark flushed;
         lock (_gate)
         {
             Active.Publish(mark);
@@ -389,7 +389,7 @@ internal sealed partial class FileLog : IJournaled
             Volatile.Write(ref _nextOffset, Math.Max(_nextOffset, mark.EndOffset));
             _writeChunk = _group[^1].EndChunk;
             _writePosition = _group[^1].EndPosition;
-            isFlushed = _flushedBytes >= mark.Position;
+            flushed = _flushedMark;
             ReleaseEvicted();
         }
 
@@ -398,9 +398,14 @@ internal sealed partial class FileLog : IJournaled
             append.Done.TrySetResult();
         }
 
-        if (isFlushed)
+        if (flushed.Position >= mark.Position)
         {
             PersistIndex(Active, mark);
+        }
+        else if (_options.Flush == FlushMode.Always && Active.Index.Unpersisted >= LogSegment.EntriesPerWrite)
+        {
+            // In the journal: what the index names is durable, so that after a crash little has to be scanned; the mark tells of the segment alone.
+            PersistIndex(Active, flushed);
         }
         else if (_options.Flush == FlushMode.Interval)
         {
@@ -461,11 +466,11 @@ internal sealed partial class FileLog : IJournaled
         var old = Active;
         CompleteIndex(flush: true);
         var created = LogSegment.Create(_shared.Handles, _folder, old.EndOffset);
-        _writtenBytes = 0;
+        _writtenMark = created.Mark;
         lock (_gate)
         {
             _segments.Add(created);
-            _flushedBytes = 0;
+            _flushedMark = created.Mark;
         }
 
         old.Seal();
@@ -479,7 +484,13 @@ internal sealed partial class FileLog : IJournaled
             throw new IOException("an earlier write or flush failed");
         }
 
-        if (_writtenBytes > Volatile.Read(ref _flushedBytes))
+        bool isFlushed;
+        lock (_gate)
+        {
+            isFlushed = _flushedMark.Position >= _writtenMark.Position;
+        }
+
+        if (!isFlushed)
         {
             Flush();
             PersistIndex(Active, Active.Mark);
@@ -506,7 +517,7 @@ internal sealed partial class FileLog : IJournaled
 
         lock (_gate)
         {
-            _flushedBytes = Math.Max(_flushedBytes, _writtenBytes);
+            _flushedMark = _writtenMark;
         }
     }
 

@@ -50,7 +50,7 @@ internal sealed partial class FileLog : ILog
         _startOffset = recovered.StartOffset;
         _durableEndOffset = _nextOffset = recovered.Segments[^1].EndOffset;
         _checkpoint = recovered.Checkpoint;
-        _writtenBytes = _flushedBytes = recovered.Segments[^1].Bytes;
+        _writtenMark = _flushedMark = recovered.Segments[^1].Mark;
         _step = Step;
         Id = id;
         LeaderEpoch = recovered.LeaderEpoch;

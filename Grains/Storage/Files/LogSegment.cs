@@ -7,7 +7,7 @@ namespace OrleansStreams.Storage.Files;
 internal sealed class LogSegment : IDisposable
 {
     // An entry per 16 KiB: after a crash recovery reads about 1 MiB behind the last one that was written.
-    private const int EntriesPerWrite = 64;
+    public const int EntriesPerWrite = 64;
 
     private readonly FileHandles _files;
     private readonly string _folder;

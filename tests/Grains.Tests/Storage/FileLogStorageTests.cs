@@ -188,6 +188,44 @@ public sealed class FileLogStorageTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1 << 20)]
+    public async Task Opening_a_long_log_after_a_kill_reads_its_end_only(long journalBytes)
+    {
+        var options = new LogOptions { SegmentBytes = 8 << 20 };
+        var abandoned = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = journalBytes }, _disk, _clock, NullLogger.Instance);
+        var log = await abandoned.OpenAsync(Id, options);
+        for (var i = 0; i < 200; i++)
+        {
+            await log.AppendAsync(TestBatches.Of($"n{i}", 10, valueBytes: 10_000));
+        }
+
+        log.SizeBytes.ShouldBeGreaterThan(19_000_000);
+        _disk.KillProcess();
+        await using var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = journalBytes }, _disk, _clock, NullLogger.Instance);
+        var before = _disk.BytesRead;
+        await using var again = await storage.OpenAsync(Id, options);
+        again.DurableEndOffset.ShouldBe(2000);
+        (_disk.BytesRead - before).ShouldBeLessThan(7_500_000, "64 index entries of one batch each, and the block that is read at once");
+    }
+
+    [Fact]
+    public async Task A_log_that_is_read_from_end_to_end_is_asked_for_ahead()
+    {
+        var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", TailCacheBytes = 0 }, _disk, _clock, NullLogger.Instance);
+        await using var log = await storage.OpenAsync(Id, new LogOptions());
+        for (var i = 0; i < 50; i++)
+        {
+            await log.AppendAsync(TestBatches.Of($"n{i}", valueBytes: 1000));
+        }
+
+        var first = await log.ReadAsync(0, 5000);
+        _disk.Prefetched.ShouldBeEmpty("one read is no replay");
+        await log.ReadAsync(first.NextOffset, 5000);
+        _disk.Prefetched[Segment].ShouldBe(log.SizeBytes);
+    }
+
     [Fact]
     public async Task The_tail_cache_is_bounded_and_reads_beyond_it_come_from_the_segments()
     {

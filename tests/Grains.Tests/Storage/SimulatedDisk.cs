@@ -50,6 +50,12 @@ internal sealed class SimulatedDisk : IFileSystem
     /// <summary>The writes of each file.</summary>
     public Dictionary<string, int> Writes { get; } = [];
 
+    /// <summary>Bytes read from files.</summary>
+    public long BytesRead { get; private set; }
+
+    /// <summary>Up to where each file was asked for ahead of reading.</summary>
+    public Dictionary<string, long> Prefetched { get; } = [];
+
     public bool IsDown => _isDown;
 
     public int Seed
@@ -394,7 +400,16 @@ internal sealed class SimulatedDisk : IFileSystem
                 ObjectDisposedException.ThrowIf(_isDisposed, this);
                 var count = (int)Math.Clamp(inode.Current.Length - position, 0, buffer.Length);
                 inode.Current.AsSpan((int)Math.Min(position, inode.Current.Length), count).CopyTo(buffer);
+                disk.BytesRead += count;
                 return count;
+            }
+        }
+
+        public void Prefetch(long position, long length)
+        {
+            lock (disk._gate)
+            {
+                disk.Prefetched[path] = Math.Max(disk.Prefetched.GetValueOrDefault(path), position + length);
             }
         }
 
