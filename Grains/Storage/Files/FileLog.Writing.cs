@@ -402,7 +402,7 @@ internal sealed partial class FileLog : IJournaled
         {
             PersistIndex(Active, mark);
         }
-        else if (_options.Flush == FlushMode.Always && Active.Index.Unpersisted >= LogSegment.EntriesPerWrite)
+        else if (_options.Flush == FlushMode.Always && Active.Index.UnpersistedBytes >= LogSegment.BytesPerIndexWrite)
         {
             // In the journal: what the index names is durable, so that after a crash little has to be scanned; the mark tells of the segment alone.
             PersistIndex(Active, flushed);

@@ -6,8 +6,8 @@ namespace OrleansStreams.Storage.Files;
 /// </summary>
 internal sealed class LogSegment : IDisposable
 {
-    // An entry per 16 KiB: after a crash recovery reads about 1 MiB behind the last one that was written.
-    public const int EntriesPerWrite = 64;
+    /// <summary>Entries are written together when they span this much: after a crash recovery reads about as much behind the last one that was written.</summary>
+    public const int BytesPerIndexWrite = 1024 * 1024;
 
     private readonly FileHandles _files;
     private readonly string _folder;
@@ -119,7 +119,7 @@ internal sealed class LogSegment : IDisposable
     public void Publish(DurableMark mark) => (Bytes, EndOffset, MaxTimestamp) = (mark.Position, mark.EndOffset, mark.MaxTimestamp);
 
     /// <summary>Notes in the index file how far the segment is on disk; nothing once it is sealed. May run beside the writer.</summary>
-    public void PersistIndex(DurableMark flushed) => Persist(flushed, EntriesPerWrite);
+    public void PersistIndex(DurableMark flushed) => Persist(flushed, BytesPerIndexWrite);
 
     /// <summary>Completes the index file of a segment that was flushed; durably when no more will be written.</summary>
     public void CompleteIndex(bool flush)
@@ -163,13 +163,13 @@ internal sealed class LogSegment : IDisposable
         }
     }
 
-    private void Persist(DurableMark mark, int entriesMin)
+    private void Persist(DurableMark mark, long spanMin)
     {
         lock (_indexGate)
         {
             if (_indexFile is { } file && _activeIndex is { } index && mark.Position >= _persistedPosition)
             {
-                index.Persist(file, mark, entriesMin);
+                index.Persist(file, mark, spanMin);
                 _persistedPosition = mark.Position;
             }
         }

@@ -48,14 +48,14 @@ internal sealed class SegmentIndex(long baseOffset)
     /// <summary>How far the segment was durable when the index was last written; null for an index that was not loaded or is damaged.</summary>
     public DurableMark? LoadedMark { get; private set; }
 
-    /// <summary>Entries not yet in the file.</summary>
-    public int Unpersisted
+    /// <summary>Bytes of the segment between the last entry in the file and the last entry.</summary>
+    public long UnpersistedBytes
     {
         get
         {
             lock (_gate)
             {
-                return _entries.Count - _persisted;
+                return _persisted == _entries.Count ? 0 : _entries[^1].Position - (_persisted == 0 ? 0 : _entries[_persisted - 1].Position);
             }
         }
     }
@@ -114,7 +114,7 @@ internal sealed class SegmentIndex(long baseOffset)
         if (LoadMark(files, path, baseOffset) is { } known && known.Position < mark.Position)
         {
             using var file = files.Open(path, FileOpening.ReadWrite);
-            new SegmentIndex(baseOffset).Persist(file, mark, int.MaxValue);
+            new SegmentIndex(baseOffset).Persist(file, mark, long.MaxValue);
         }
     }
 
@@ -132,10 +132,10 @@ internal sealed class SegmentIndex(long baseOffset)
     /// <summary>The last entry with only smaller timestamps before it: the first batch that reaches the timestamp stands there or behind.</summary>
     public IndexEntry FindTimestamp(long timestamp) => FindLast(entry => entry.MaxTimestampBefore < timestamp);
 
-    /// <summary>Writes the mark, and the new entries when there are at least so many. One caller at a time.</summary>
-    public void Persist(IStorageFile file, DurableMark mark, int entriesMin)
+    /// <summary>Writes the mark, and the new entries when they span at least so many bytes of the segment. One caller at a time.</summary>
+    public void Persist(IStorageFile file, DurableMark mark, long spanMin)
     {
-        if (Unpersisted >= entriesMin && Unpersisted > 0)
+        if (UnpersistedBytes is > 0 and var span && span >= spanMin)
         {
             byte[] bytes;
             int persisted;
