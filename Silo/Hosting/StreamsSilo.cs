@@ -54,6 +54,7 @@ public static class StreamsSilo
         {
             RootPath = settings.LogsPath,
             TailCacheBytes = settings.TailCacheBytes,
+            SpareBufferBytes = Math.Max(8L * 1024 * 1024, settings.TailCacheBytes),
             JournalBytes = settings.JournalBytes,
             OpenFilesMax = settings.OpenFilesMax,
         });

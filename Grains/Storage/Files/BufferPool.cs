@@ -51,15 +51,42 @@ internal sealed class BufferPool(long spareBytesMax)
             return;
         }
 
+        var size = ClassOf(buffer.Length);
         lock (_gate)
         {
-            if (_spareBytes + buffer.Length <= spareBytesMax)
+            while (_spareBytes + buffer.Length > spareBytesMax)
             {
-                _spareBytes += buffer.Length;
-                _spare[ClassOf(buffer.Length)].Push(buffer);
+                // What came back last is what is asked for next: spare buffers of other sizes give way to it.
+                var largest = LargestBut(size);
+                if (largest < 0)
+                {
+                    return;
+                }
+
+                _spareBytes -= _spare[largest].Pop().Length;
             }
+
+            _spareBytes += buffer.Length;
+            _spare[size].Push(buffer);
         }
     }
+
+    /// <summary>The size, other than one, of which the spare buffers hold most bytes; -1 when there are none.</summary>
+    private int LargestBut(int size)
+    {
+        var largest = -1;
+        for (var other = 0; other < _spare.Length; other++)
+        {
+            if (other != size && _spare[other].Count > 0 && (largest < 0 || BytesOf(other) > BytesOf(largest)))
+            {
+                largest = other;
+            }
+        }
+
+        return largest;
+    }
+
+    private long BytesOf(int size) => (long)_spare[size].Count * (BytesMin << size);
 
     private static int ClassOf(int bytes) => Math.Max(0, BitOperations.Log2((uint)Math.Max(1, bytes) - 1) + 1 - SmallestLog2);
 }

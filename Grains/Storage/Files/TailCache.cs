@@ -27,7 +27,7 @@ internal sealed class TailCache(long bytesMax, BufferPool buffers)
     public TailChunk Add(FileLog log, int bytes, int wanted, long baseOffset)
     {
         // A log's share, so that the chunks of many logs are not thrown away before they are full.
-        var share = bytesMax / 4 / Math.Max(1, Volatile.Read(ref _logs));
+        var share = bytesMax / 2 / Math.Max(1, Volatile.Read(ref _logs));
         var size = Math.Max(bytes, (int)Math.Clamp(share, ChunkBytesMin, wanted));
         var chunk = new TailChunk(log, buffers.Rent(size), baseOffset, buffers.Return);
         lock (_gate)

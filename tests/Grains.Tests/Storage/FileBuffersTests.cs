@@ -23,6 +23,11 @@ public sealed class FileBuffersTests : IDisposable
         pool.Rent(1).ShouldBeSameAs(second);
         pool.Rent(1).ShouldBeSameAs(first);
         pool.Rent(1).ShouldNotBeSameAs(third, "it was one too many to keep");
+        pool.Return(third);
+        pool.Return(third);
+        var large = pool.Rent(30_000);
+        pool.Return(large);
+        pool.Rent(30_000).ShouldBeSameAs(large, "smaller ones gave way to it");
         pool.Rent(16 * 1024 + 1).Length.ShouldBe(32 * 1024);
         pool.Rent(BufferPool.BytesMax + 1).Length.ShouldBe(BufferPool.BytesMax + 1);
     }
