@@ -205,11 +205,12 @@ internal sealed partial class FileLog : IJournaled
         _shared.Writers.Enqueue(_step);
     }
 
+    /// <summary>A flush that is due comes before the appends that wait, which may never cease.</summary>
     private Work NextWork() =>
         _settleFailure is not null ? Work.Fail
         : _controls.Count > 0 ? Work.Control
-        : _pending.Count > 0 ? Work.Group
         : _isFlushDue ? Work.Flush
+        : _pending.Count > 0 ? Work.Group
         : _closing is not null ? Work.Close
         : Work.None;
 

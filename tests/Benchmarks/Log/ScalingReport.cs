@@ -8,13 +8,18 @@ internal static class ScalingReport
     private const int Runs = 5;
 
     /// <param name="scale">1 for the quoted figures; less for a quick look.</param>
-    /// <param name="part">throughput, opening or idle; null for all.</param>
+    /// <param name="part">throughput, fetch, opening or idle; null for all.</param>
     public static async Task RunAsync(double scale, string? part)
     {
         Console.WriteLine($"{Environment.ProcessorCount} cores, flush before every acknowledgement (durability: disk), medians of {Runs}");
         if (part is null or "throughput")
         {
             await ThroughputAsync(scale);
+        }
+
+        if (part is null or "fetch")
+        {
+            await FetchRates.RunAsync((long)(1e9 * scale), Runs);
         }
 
         if (part is null or "opening")
