@@ -17,6 +17,7 @@ public static class StreamsServiceCollectionExtensions
     {
         services.TryAddSingleton(options ?? new StreamsOptions());
         services.TryAddSingleton<CompactionSlots>();
+        services.TryAddSingleton<PartitionMaintenance>();
         services.AddOptions<GroupOptions>();
         services.AddStreamProcessing();
         services.TryAddSingleton<IApplicationCatalog>(provider => provider.GetRequiredService<StreamApplicationRegistry>());

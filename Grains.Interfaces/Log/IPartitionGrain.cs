@@ -48,7 +48,7 @@ public readonly record struct DuplicateRecord([property: Id(0)] int Index, [prop
 public sealed record FetchRequest([property: Id(0)] long Offset, [property: Id(1)] int MaxBytes, [property: Id(2)] int MinBytes, [property: Id(3)] int MaxWaitMs);
 
 /// <summary>What was read.</summary>
-/// <param name="Batches">Whole batches back to back, or empty; the memory is never changed.</param>
+/// <param name="Batches">Whole batches back to back, or empty; the memory is never changed before <see cref="Release"/>.</param>
 /// <param name="NextOffset">The offset to ask for next.</param>
 /// <param name="HighWatermark">The end for readers.</param>
 /// <param name="LogStartOffset">The first offset that can be read.</param>
@@ -56,7 +56,21 @@ public sealed record FetchRequest([property: Id(0)] long Offset, [property: Id(1
 [Immutable]
 [Alias("streams.fetch-result")]
 public sealed record FetchResult(
-    [property: Id(0)] ReadOnlyMemory<byte> Batches, [property: Id(1)] long NextOffset, [property: Id(2)] long HighWatermark, [property: Id(3)] long LogStartOffset);
+    [property: Id(0)] ReadOnlyMemory<byte> Batches, [property: Id(1)] long NextOffset, [property: Id(2)] long HighWatermark, [property: Id(3)] long LogStartOffset)
+{
+    // Stays on the silo that read it: what crosses to another process is a copy of its own.
+    [NonSerialized]
+    private readonly IDisposable? _loan;
+
+    internal FetchResult(ReadOnlyMemory<byte> batches, long nextOffset, long highWatermark, long logStartOffset, IDisposable? loan)
+        : this(batches, nextOffset, highWatermark, logStartOffset) => _loan = loan;
+
+    /// <summary>
+    /// Says that nobody uses <see cref="Batches"/> any more, so that its buffer may serve another fetch. Optional: without it the memory stays as it is
+    /// for as long as anybody holds it, and is then collected like any other. May be called again.
+    /// </summary>
+    public void Release() => _loan?.Dispose();
+}
 
 /// <summary>A partition's offsets.</summary>
 /// <param name="LogStartOffset">The first offset that can be read.</param>

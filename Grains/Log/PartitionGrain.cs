@@ -13,12 +13,17 @@ namespace OrleansStreams.Log;
 [Reentrant]
 [RandomPlacement]
 internal sealed class PartitionGrain(
-    ILogStorage storage, StreamsOptions options, CompactionSlots compactions, TimeProvider time, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
+    ILogStorage storage,
+    StreamsOptions options,
+    CompactionSlots compactions,
+    PartitionMaintenance maintenance,
+    TimeProvider time,
+    ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     private PartitionLog? _log;
     private Task<PartitionLog>? _opening;
     private TopicDescription? _topic;
-    private IGrainTimer? _maintenance;
+    private IDisposable? _maintenance;
     private bool _isDeactivating;
 
     private string Key => this.GetPrimaryKeyString();
@@ -135,10 +140,7 @@ internal sealed class PartitionGrain(
         log.CompactionFailed = exception => logger.CompactionFailed(exception, Key);
         _topic = topic;
         _log = log;
-        _maintenance ??= this.RegisterGrainTimer(
-            static (grain, _) => grain.MaintainAsync(),
-            this,
-            new GrainTimerCreationOptions(options.MaintenanceInterval, options.MaintenanceInterval) { Interleave = true });
+        _maintenance ??= maintenance.Register(MaintainAsync);
         var offsets = log.Offsets;
         logger.PartitionOpened(Key, offsets.LeaderEpoch, offsets.LogStartOffset, offsets.HighWatermark, log.ProducerCount);
         return log;
@@ -190,6 +192,11 @@ internal sealed class PartitionGrain(
         {
             await TopicChangedAsync(await CurrentTopicAsync());
             await log.MaintainAsync(compactions);
+            if (_log == log && log.IdleTime >= options.PartitionIdleTimeout)
+            {
+                // Closed with a checkpoint it costs nothing; the next request opens it again.
+                EndActivation();
+            }
         }
         catch (Exception exception)
         {

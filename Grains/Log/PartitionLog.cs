@@ -30,6 +30,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     private long _pendingBytes;
     private long _committedBytes;
     private long _bytesSinceCheckpoint;
+    private long _lastUse;
 
     private PartitionLog(ILog log, TopicConfig config, StreamsOptions options, TimeProvider time)
     {
@@ -41,6 +42,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         _producers = new ProducerStates(options.PartitionProducersMax);
         _compaction = new LogCompaction(log, options);
         _openedAtOffset = log.NextOffset;
+        _lastUse = time.GetTimestamp();
     }
 
     /// <summary>The topic's configuration; may be replaced at any time (the segment size holds from the next opening on).</summary>
@@ -52,6 +54,9 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     public bool IsUsable => _failure is null && !_isClosed;
 
     public long PendingBytes => _pendingBytes;
+
+    /// <summary>Since when nobody appended, read or waited.</summary>
+    public TimeSpan IdleTime => _appendsInFlight > 0 || _waiters.Count > 0 ? TimeSpan.Zero : _time.GetElapsedTime(_lastUse);
 
     public int ProducerCount => _producers.Count;
 
@@ -89,6 +94,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     public async Task<ProduceResult> AppendAsync(ReadOnlyMemory<byte> request)
     {
         ThrowIfUnusable();
+        _lastUse = _time.GetTimestamp();
         var plan = AppendPlan.Make(request, Config.MaxMessageBytes, _options.RequestBatchesMax, _producers);
         var keyed = RecordInspection.IsNeeded(Config) ? RecordInspection.Inspect(plan, Config) : null;
         if (plan.FreshCount == 0 && keyed is not { Count: > 0 })
@@ -322,6 +328,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
                 batches = batches[header.TotalBytes..];
             }
 
+            read.Loan?.Dispose();
             offset = read.NextOffset;
         }
     }

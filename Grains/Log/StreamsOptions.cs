@@ -30,10 +30,13 @@ public sealed record StreamsOptions
     public TimeSpan ProducerExpiry { get; init; } = TimeSpan.FromDays(1);
 
     /// <summary>Bytes appended between two checkpoints of a partition's producers: the bound of what opening has to scan.</summary>
-    public long CheckpointIntervalBytes { get; init; } = 64L * 1024 * 1024;
+    public long CheckpointIntervalBytes { get; init; } = 32L * 1024 * 1024;
 
     /// <summary>How often a partition looks after retention, silent producers and its topic's configuration.</summary>
     public TimeSpan MaintenanceInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a partition is unused before it is closed, to be opened by its next request; looked at every <see cref="MaintenanceInterval"/>.</summary>
+    public TimeSpan PartitionIdleTimeout { get; init; } = TimeSpan.FromMinutes(2);
 
     /// <summary>When acknowledged appends have reached the disk.</summary>
     public FlushMode Flush { get; init; } = FlushMode.Always;

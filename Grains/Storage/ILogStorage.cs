@@ -105,7 +105,8 @@ public interface ILog : IAsyncDisposable
     /// <summary>
     /// Reads whole batches, from the one that holds <paramref name="offset"/>: at least one, more only as they fit into <paramref name="maxBytes"/>,
     /// never past <see cref="DurableEndOffset"/>. It may stop earlier, where the stored form ends (a segment, a buffer): go on at
-    /// <see cref="LogRead.NextOffset"/>. At the end the result is empty. The memory stays valid and unchanged for as long as the caller holds it.
+    /// <see cref="LogRead.NextOffset"/>. At the end the result is empty. The memory stays valid and unchanged for as long as the caller holds it, or
+    /// until it disposes of <see cref="LogRead.Loan"/>.
     /// </summary>
     /// <exception cref="StreamsException">OffsetOutOfRange; CorruptLog when a stored batch fails its checks.</exception>
     ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken = default);
@@ -187,7 +188,11 @@ public sealed record LogCheckpoint(long Offset, ReadOnlyMemory<byte> Blob);
 /// <summary>The result of a read.</summary>
 /// <param name="Batches">Whole record batches back to back, or empty.</param>
 /// <param name="NextOffset">The offset after the last batch read, or the offset asked for when nothing was read.</param>
-public readonly record struct LogRead(ReadOnlyMemory<byte> Batches, long NextOffset);
+/// <param name="Loan">
+/// When not null: the memory is lent. Whoever is done with it and knows that nobody else uses it disposes of the loan, once, and the buffer serves
+/// another read. Never disposing is no leak: the memory then belongs to the caller for good and is collected like any other.
+/// </param>
+public readonly record struct LogRead(ReadOnlyMemory<byte> Batches, long NextOffset, IDisposable? Loan = null);
 
 /// <summary>What retention needs to know of a segment.</summary>
 /// <param name="BaseOffset">The first offset.</param>

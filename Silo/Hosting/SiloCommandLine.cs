@@ -11,6 +11,9 @@ internal static class SiloCommandLine
           --urls URL            where the HTTP API listens (default http://127.0.0.1:8080)
           --data DIR            the data folder (default: a folder in the user's local application data)
           --flush MODE          always (default), interval or os: when acknowledged records have reached the disk
+          --flush-interval MS   with --flush interval: how long the disk may lag behind (default 1000)
+          --journal-bytes N, --tail-cache-bytes N, --open-files-max N
+                                the flush journal (0: none), the logs' ends kept in memory, log files kept open
           --sample BOOL         whether the sample application flight-delays runs (default true)
           --limits:NAME N       a limit, for example --limits:pending-bytes 67108864; the README has the table
           --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT, --ConnectionStrings:Streams TEXT
@@ -21,7 +24,7 @@ internal static class SiloCommandLine
 
     private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
-        "urls", "data", "flush", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
+        "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
     };
 
     /// <summary>Whether what stopped a start is a setting of ASP.NET Core that cannot be used: a file of settings, an address, a certificate, a log level.</summary>

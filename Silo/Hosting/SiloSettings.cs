@@ -16,6 +16,18 @@ public sealed record SiloSettings
     /// <summary>When an acknowledged append has reached the disk (<c>flush</c>: always, interval or os).</summary>
     public FlushMode Flush { get; init; } = FlushMode.Always;
 
+    /// <summary>How long after an acknowledgement the disk has it at most, with <see cref="FlushMode.Interval"/> (<c>flush-interval</c>: 1 to 3600000 ms).</summary>
+    public TimeSpan FlushInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Bytes of the logs' ends kept in memory for readers, all logs together (<c>tail-cache-bytes</c>).</summary>
+    public long TailCacheBytes { get; init; } = 64L * 1024 * 1024;
+
+    /// <summary>The size of the flush journal, which makes appends of all logs durable together (<c>journal-bytes</c>; 0: none).</summary>
+    public long JournalBytes { get; init; } = 128L * 1024 * 1024;
+
+    /// <summary>Log files kept open at most (<c>open-files-max</c>).</summary>
+    public int OpenFilesMax { get; init; } = 1024;
+
     /// <summary>Whether the sample application runs on the shipped flights (<c>sample</c>).</summary>
     public bool Sample { get; init; } = true;
 
@@ -36,9 +48,6 @@ public sealed record SiloSettings
 
     /// <summary>Limits that differ from their defaults, by name (<c>limits:NAME</c>; the README has the table).</summary>
     public IReadOnlyDictionary<string, long> Limits { get; init; } = new Dictionary<string, long>();
-
-    /// <summary>Bytes of the logs' ends that are kept in memory for readers, for all logs together.</summary>
-    public long TailCacheBytes { get; init; } = 64L * 1024 * 1024;
 
     /// <summary>The folder of logs.</summary>
     public string LogsPath => Path.Combine(DataPath, "logs");
@@ -70,6 +79,10 @@ public sealed record SiloSettings
                 "os" => FlushMode.OperatingSystem,
                 var other => throw Invalid("flush", other, "always, interval or os"),
             },
+            FlushInterval = TimeSpan.FromMilliseconds(Number(configuration, "flush-interval", 1_000, 1, 3_600_000)),
+            TailCacheBytes = Number(configuration, "tail-cache-bytes", 64L * 1024 * 1024, 0, 1L << 40),
+            JournalBytes = Number(configuration, "journal-bytes", 128L * 1024 * 1024, 0, 1L << 36),
+            OpenFilesMax = (int)Number(configuration, "open-files-max", 1024, 1, 1_000_000),
             Sample = configuration["sample"] is not { Length: > 0 } sample || (bool.TryParse(sample, out var on) ? on : throw Invalid("sample", sample, "true or false")),
             PostgreSql = configuration.GetConnectionString("Streams") is { Length: > 0 } connection ? connection : null,
             ClusterId = configuration["cluster-id"] ?? "streams",
@@ -106,6 +119,13 @@ public sealed record SiloSettings
         null or "" => otherwise,
         var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port < 65536 => port,
         var text => throw Invalid(name, text, "a port from 1 to 65535, or 0 for any that is free"),
+    };
+
+    private static long Number(IConfiguration configuration, string name, long otherwise, long min, long max) => configuration[name] switch
+    {
+        null or "" => otherwise,
+        var text when long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= min && number <= max => number,
+        var text => throw Invalid(name, text, string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}")),
     };
 
     private static StreamsException Invalid(string name, string value, string allowed) =>

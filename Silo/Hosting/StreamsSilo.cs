@@ -51,8 +51,16 @@ public static class StreamsSilo
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
-        builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath, TailCacheBytes = settings.TailCacheBytes });
-        builder.Services.AddStreamsGrains(LimitsOf(settings).Aggregate(new StreamsOptions { Flush = settings.Flush }, (options, limit) => limit.Limit.Apply(options, limit.Value)));
+        builder.Services.AddFileLogStorage(new FileLogStorageOptions
+        {
+            RootPath = settings.LogsPath,
+            TailCacheBytes = settings.TailCacheBytes,
+            SpareBufferBytes = Math.Max(8L * 1024 * 1024, settings.TailCacheBytes),
+            JournalBytes = settings.JournalBytes,
+            OpenFilesMax = settings.OpenFilesMax,
+        });
+        var streams = new StreamsOptions { Flush = settings.Flush, FlushInterval = settings.FlushInterval };
+        builder.Services.AddStreamsGrains(LimitsOf(settings).Aggregate(streams, (options, limit) => limit.Limit.Apply(options, limit.Value)));
         builder.Services.Configure<StreamsApiOptions>(options => LimitsOf(settings).ForEach(limit => limit.Limit.ApplyToApi(options, (int)Math.Min(limit.Value, int.MaxValue))));
         builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
         builder.Services.AddStreamApplication(FlightDelays.Name, FlightDelays.Build);

@@ -170,7 +170,7 @@ internal sealed partial class FileLog
         private LogSegment TakeSegment()
         {
             _isCommitted = true;
-            return LogSegment.Rewritten(log._shared.Files, log._folder, FromOffset, _mark, _index, _file!);
+            return LogSegment.Rewritten(log._shared.Handles, log._folder, FromOffset, _mark, _index, _file!);
         }
 
         private void CheckOpen()

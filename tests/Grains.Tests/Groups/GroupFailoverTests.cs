@@ -102,7 +102,7 @@ public sealed class GroupFailoverTests
         var cluster = EmbeddedCluster.Create(new EmbeddedClusterOptions { TimeProvider = time, Random = new Random(7) }
             .AddGrainAssembly(typeof(ConsumerGroupGrain).Assembly)
             .AddGrainStorage("streams", states)
-            .ConfigureServices(services => services.AddSingleton(_ => storage).AddSingleton(new StreamsOptions()).AddSingleton<CompactionSlots>()));
+            .ConfigureServices(services => services.AddSingleton(_ => storage).AddSingleton(new StreamsOptions()).AddSingleton<CompactionSlots>().AddSingleton<PartitionMaintenance>()));
         cluster.AddSilo();
         return cluster;
     }

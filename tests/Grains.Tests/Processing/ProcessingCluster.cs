@@ -35,7 +35,9 @@ internal sealed class ProcessingCluster : IAsyncDisposable
             .AddMemoryGrainStorage("streams")
             .ConfigureServices(services => services
                 .AddSingleton<ILogStorage>(new SharedStorage(Storage))
-                .AddSingleton(new StreamsOptions()).AddSingleton<CompactionSlots>()
+                .AddSingleton(new StreamsOptions())
+                .AddSingleton<PartitionMaintenance>()
+                .AddSingleton<CompactionSlots>()
                 .AddSingleton(new ProcessingOptions
                 {
                     CommitInterval = TimeSpan.FromMilliseconds(5),
