@@ -81,7 +81,7 @@ internal sealed partial class FileLog
             // Readers that are at one of them begin again with the new one, which is open already.
             replaced.ForEach(segment => segment.Dispose());
             SegmentSwap.Finish(_shared.Files, _folder, range.FromOffset, range.EndOffset);
-            WriteIndex(replacement);
+            Settle(replacement);
             return true;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
@@ -91,11 +91,11 @@ internal sealed partial class FileLog
         }
     }
 
-    private void WriteIndex(LogSegment replacement)
+    private void Settle(LogSegment replacement)
     {
         try
         {
-            replacement.WriteIndex();
+            replacement.Settle();
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -119,9 +119,20 @@ internal sealed class LogSegment : IDisposable
     public static LogSegment Rewritten(FileHandles files, string folder, long baseOffset, DurableMark mark, SegmentIndex index, IStorageFile data) =>
         new(files, folder, baseOffset, mark) { _activeIndex = index, _data = data };
 
-    /// <summary>Writes the index of a rewritten segment, which from here on is like any sealed one.</summary>
-    public void WriteIndex()
+    /// <summary>
+    /// A rewritten segment has its own name now: its file is opened by that from here on (a reader that is at the old handle begins again), its index is
+    /// written, and it is like any sealed one.
+    /// </summary>
+    public void Settle()
     {
+        IStorageFile? unnamed;
+        lock (_gate)
+        {
+            unnamed = _data;
+            _data = null;
+        }
+
+        unnamed?.Dispose();
         using (var file = _files.Files.Open(IndexPath, FileOpening.Create))
         {
             _activeIndex!.PersistAll(file, Mark);
