@@ -8,6 +8,7 @@ Command[] commands =
     ConsumeCommand.Create(),
     GroupsCommand.Create(),
     AppsCommand.Create(),
+    LogCommand.Create(),
     DemoCommand.Create(),
 ];
 
