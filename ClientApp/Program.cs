@@ -9,6 +9,7 @@ Command[] commands =
     RecordsCommand.Create(),
     GroupsCommand.Create(),
     AppsCommand.Create(),
+    LogCommand.Create(),
     DemoCommand.Create(),
 ];
 
