@@ -43,3 +43,5 @@ CREATE TABLE segments (
     max_timestamp bigint NOT NULL,
     PRIMARY KEY (log_id, base_offset)
 );
+
+CREATE INDEX logs_rewrite_of ON logs (rewrite_of) WHERE rewrite_of IS NOT NULL;

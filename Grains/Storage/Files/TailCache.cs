@@ -1,5 +1,12 @@
 namespace OrleansStreams.Storage.Files;
 
+/// <summary>A log whose chunks a <see cref="TailCache"/> bounds.</summary>
+internal interface ITailOwner
+{
+    /// <summary>Lets go of a chunk. Called without any lock of the cache.</summary>
+    void Evict(LogChunk chunk);
+}
+
 /// <summary>
 /// Bounds what all logs together keep in memory of their ends: chunks that are full and written leave in the order in which they
 /// came, so a busy log gets what idle ones don't need. A buffer that no reader was ever shown is used again.
@@ -15,7 +22,7 @@ internal sealed class TailCache(long bytesMax)
     private const int SpareMax = 8;
 
     private readonly Lock _gate = new();
-    private readonly Queue<(FileLog Log, LogChunk Chunk, int Bytes)> _chunks = new();
+    private readonly Queue<(ITailOwner Log, LogChunk Chunk, int Bytes)> _chunks = new();
     private readonly Stack<byte[]> _spare = new();
     private long _bytes;
 
@@ -37,7 +44,7 @@ internal sealed class TailCache(long bytesMax)
     }
 
     /// <summary>Takes a chunk that is written to its end. Call without any log's lock.</summary>
-    public void Retire(FileLog log, LogChunk chunk)
+    public void Retire(ITailOwner log, LogChunk chunk)
     {
         lock (_gate)
         {
@@ -66,7 +73,7 @@ internal sealed class TailCache(long bytesMax)
         }
     }
 
-    private (FileLog Log, LogChunk Chunk)? TakeVictim()
+    private (ITailOwner Log, LogChunk Chunk)? TakeVictim()
     {
         lock (_gate)
         {

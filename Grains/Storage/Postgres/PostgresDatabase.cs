@@ -200,8 +200,24 @@ public sealed class PostgresDatabase : IAsyncDisposable
         }
     }
 
-    private NpgsqlDataSource Source(int connectionsMax) =>
-        NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(_connection.ConnectionString) { Pooling = true, MinPoolSize = 0, MaxPoolSize = connectionsMax });
+    private NpgsqlDataSource Source(int connectionsMax)
+    {
+        var builder = new NpgsqlDataSourceBuilder(
+            new NpgsqlConnectionStringBuilder(_connection.ConnectionString) { Pooling = true, MinPoolSize = 0, MaxPoolSize = connectionsMax }.ConnectionString);
+        builder.UsePhysicalConnectionInitializer(_ => throw new NotSupportedException("Connections are opened asynchronously."), RequireSynchronousCommitAsync);
+        return builder.Build();
+    }
+
+    /// <summary>A server, database or user may have a weaker default; rounds that need less say so for themselves.</summary>
+    private async Task RequireSynchronousCommitAsync(NpgsqlConnection connection)
+    {
+        if (_facts is { } facts && facts.SynchronousCommit != facts.ServerDefault)
+        {
+            await using var command = new NpgsqlCommand("SELECT set_config('synchronous_commit', $1, false)", connection);
+            command.Parameters.Add(new NpgsqlParameter<string> { TypedValue = facts.SynchronousCommit });
+            await command.ExecuteNonQueryAsync();
+        }
+    }
 
     private async Task ConnectAsync(CancellationToken cancellationToken)
     {
