@@ -35,8 +35,13 @@ CONF
 start)
   cd /
   # Left by a killed server; its process may still be listed, waiting for a parent that doesn't ask.
-  as_server rm -f "$dir/data/postmaster.pid"
-  as_server "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/log" start >/dev/null
+  as_server rm -f "$dir/data/postmaster.pid" "$dir/.s.PGSQL.5432.lock"
+  # Its children may take a moment to be gone, and the server is right not to start beside them.
+  for _ in 1 2 3 4 5; do
+    if as_server "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/log" start >/dev/null; then exit 0; fi
+  done
+  tail -n 20 "$dir/log" >&2
+  exit 1
   ;;
 kill)
   server=$(head -n 1 "$dir/data/postmaster.pid")

@@ -9,6 +9,8 @@ public sealed class PostgresLogStorageConformance : LogStorageConformance
 {
     private PostgresOptions _options = null!;
 
+    protected override int ModelSeeds => 12;
+
     protected override async ValueTask<ILogStorage> CreateAsync()
     {
         // Few rows at a time, so that short tests delete in several steps.
