@@ -79,13 +79,15 @@ internal sealed class SchemaMigrator(string schema, bool mayMigrate, IReadOnlyLi
 
     private async Task<bool> ExistsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand($"SELECT to_regnamespace('{schema}') IS NOT NULL", connection);
+        await using var command = new NpgsqlCommand($"SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{schema}')", connection);
         return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     private async Task<int> VersionAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var exists = new NpgsqlCommand($"SELECT to_regclass('{schema}.schema_version') IS NOT NULL", connection);
+        // The catalog itself: after a wait for another session, to_regclass may still answer from what this session has cached.
+        await using var exists = new NpgsqlCommand(
+            $"SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = '{schema}' AND c.relname = 'schema_version')", connection);
         if (!(bool)(await exists.ExecuteScalarAsync(cancellationToken))!)
         {
             return 0;

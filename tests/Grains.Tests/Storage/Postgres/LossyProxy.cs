@@ -37,6 +37,7 @@ internal sealed class LossyProxy : IAsyncDisposable
     private readonly TaskCompletionSource<(Socket Server, byte[] Request)> _late = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _down = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int _loss;
+    private int _passing;
     private volatile bool _isDown;
 
     public LossyProxy(string connectionString)
@@ -68,8 +69,12 @@ internal sealed class LossyProxy : IAsyncDisposable
     /// <summary>Ends when a loss has taken the network down.</summary>
     public Task DownAsync => _down.Task.WaitAsync(TimeSpan.FromSeconds(30));
 
-    /// <summary>The next request is lost like this.</summary>
-    public void LoseNext(Loss loss) => Interlocked.Exchange(ref _loss, (int)loss);
+    /// <summary>The next request is lost like this, or the one after so many others.</summary>
+    public void LoseNext(Loss loss, int after = 0)
+    {
+        Volatile.Write(ref _passing, after);
+        Volatile.Write(ref _loss, (int)loss);
+    }
 
     /// <summary>Gives the server the request that was kept, and returns the server's answer as text.</summary>
     public async Task<string> DeliverAsync()
@@ -144,7 +149,7 @@ internal sealed class LossyProxy : IAsyncDisposable
                     break;
                 }
 
-                var loss = (Loss)Interlocked.Exchange(ref _loss, (int)Loss.None);
+                var loss = Volatile.Read(ref _loss) != 0 && Interlocked.Decrement(ref _passing) < 0 ? (Loss)Interlocked.Exchange(ref _loss, (int)Loss.None) : Loss.None;
                 switch (loss)
                 {
                     case Loss.Request:

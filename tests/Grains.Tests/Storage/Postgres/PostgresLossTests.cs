@@ -161,8 +161,6 @@ public sealed class PostgresLossTests : IAsyncLifetime
         {
             await rewrite.AppendAsync(old.SelectMany(batch => batch).ToArray());
 
-            // The commit is several requests; the first of them is lost, or its answer.
-            _proxy.LoseNext(loss);
             (await rewrite.CommitAsync()).ShouldBeTrue();
         }
 
@@ -176,6 +174,31 @@ public sealed class PostgresLossTests : IAsyncLifetime
         (await CountAsync("1", "batches")).ShouldBe(0);
         (await CountAsync("1", "segments")).ShouldBe(0);
         (await CountAsync("1", "logs")).ShouldBe(1, "nothing is left of the rewrite");
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_rewrite_whose_commit_loses_its_connection_at_any_request_replaces_all_once(bool afterTheCommit)
+    {
+        await using var log = await _storage.OpenAsync(Id, new LogOptions());
+        await log.AppendAsync(TestBatches.Of("a", 5), TestBatches.Of("b", 5));
+        await log.RollAsync();
+        var old = await log.ReadAllAsync();
+        for (var request = 0; request < 9; request++)
+        {
+            await using var rewrite = await log.BeginRewriteAsync(0, 10);
+            await rewrite.AppendAsync(old.SelectMany(batch => batch).ToArray());
+            _proxy.LoseNext(afterTheCommit ? Loss.Answer : Loss.Request, after: request);
+            (await rewrite.CommitAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30))).ShouldBeTrue();
+            _proxy.LoseNext(Loss.None);
+            (await NamesAsync()).ShouldBe(["a", "b"], $"the loss of request {request}");
+            log.Segments.Count.ShouldBe(2);
+        }
+
+        await _storage.Inner.Janitor.IdleAsync();
+        (await CountAsync("1", "logs")).ShouldBe(1);
+        (await CountAsync("1", "segments")).ShouldBe(1);
     }
 
     private OwnDatabaseStorage Storage(TimeSpan? unavailableMax = null) =>
