@@ -11,8 +11,12 @@ internal static class SiloCommandLine
           --urls URL            where the HTTP API listens (default http://127.0.0.1:8080)
           --data DIR            the data folder (default: a folder in the user's local application data)
           --flush MODE          always (default), interval or os: when acknowledged records have reached the disk
+          --postgres TEXT       logs and grain state in PostgreSQL 13 or newer instead of files: Host=...;Database=...;Username=...;Password=...
+                                (--ConnectionStrings:Streams TEXT means the same)
+          --schema NAME         the schema there (default streams)
+          --migrate on|off      whether that schema is made and brought up to date at the start (default on)
           --sample BOOL         whether the sample application flight-delays runs (default true)
-          --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT, --ConnectionStrings:Streams TEXT
+          --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT
                                 for ActorRuntime=orleans
         Every option can be given as an environment variable too: STREAMS_DATA, STREAMS_URLS, STREAMS_FLUSH, ...
         Settings of ASP.NET Core (--Logging:LogLevel:Default Debug, --environment NAME) work as everywhere.
@@ -20,7 +24,7 @@ internal static class SiloCommandLine
 
     private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
-        "urls", "data", "flush", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
+        "urls", "data", "flush", "postgres", "schema", "migrate", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
     };
 
     /// <summary>Whether what stopped a start is a setting of ASP.NET Core that cannot be used: a file of settings, an address, a certificate, a log level.</summary>
