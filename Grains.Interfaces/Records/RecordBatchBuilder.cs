@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using System.Text;
 
 namespace OrleansStreams.Records;
@@ -124,7 +123,7 @@ public sealed class RecordBatchBuilder
         }
 
         var attributes = (short)((int)_compression | (isControl ? ControlBit : 0));
-        WriteHeader(batch, attributes, producerId, producerEpoch, baseSequence);
+        RecordBatch.WriteHeader(batch, attributes, _count, _baseTimestamp, _maxTimestamp, producerId, producerEpoch, baseSequence);
         Reset();
         return batch;
     }
@@ -134,20 +133,6 @@ public sealed class RecordBatchBuilder
     {
         _size = RecordBatchHeader.Size;
         _count = 0;
-    }
-
-    private void WriteHeader(byte[] batch, short attributes, long producerId, short producerEpoch, int baseSequence)
-    {
-        var to = batch.AsSpan();
-        RecordBatch.StampOffsetAndEpoch(to, 0, -1);
-        BinaryPrimitives.WriteInt32BigEndian(to[RecordBatchHeader.LengthAt..], batch.Length - RecordBatchHeader.LeaderEpochAt);
-        to[RecordBatchHeader.MagicAt] = 2;
-        BinaryPrimitives.WriteInt16BigEndian(to[RecordBatchHeader.AttributesAt..], attributes);
-        BinaryPrimitives.WriteInt32BigEndian(to[RecordBatchHeader.LastOffsetDeltaAt..], _count - 1);
-        BinaryPrimitives.WriteInt64BigEndian(to[RecordBatchHeader.BaseTimestampAt..], _baseTimestamp);
-        BinaryPrimitives.WriteInt64BigEndian(to[RecordBatchHeader.MaxTimestampAt..], _maxTimestamp);
-        BinaryPrimitives.WriteInt32BigEndian(to[RecordBatchHeader.RecordCountAt..], _count);
-        RecordBatch.StampProducer(to, producerId, producerEpoch, baseSequence); // computes the CRC, so it comes last
     }
 
     private static int WriteBytes(Span<byte> to, int at, int length, ReadOnlySpan<byte> bytes)

@@ -118,9 +118,10 @@ internal sealed class StreamApplicationGrain(
                 StreamsErrorCode.InvalidRequest, $"The query of store '{query.Store}' from {query.FromMs} to {query.ToMs} with limit {query.Limit} cannot be answered: name a store, a range that does not end before it begins, and a limit of 1 to {QueryLimitMax}.");
         }
 
-        if (!stored.State.WasStarted)
+        if (!stored.State.IsRunning)
         {
-            throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' was never started: start it first.");
+            var why = stored.State.WasStarted ? "is stopped: start it again, its state is kept" : "was never started: start it first";
+            throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' {why}.");
         }
 
         if (_plan is null)

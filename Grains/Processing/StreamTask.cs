@@ -104,7 +104,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
     /// Reads a store as of a durable commit: when nothing is uncommitted, at once; else as it is when the next commit is made (which a query hastens), and answered
     /// when that commit is durable. Uncommitted changes are hence never seen, without a second copy of the state.
     /// </summary>
-    /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, RequestTimedOut.</exception>
+    /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, TaskNotReady, RequestTimedOut.</exception>
     public async Task<StateQueryResult> QueryAsync(StateQuery query)
     {
         if (_engine is not { } engine || State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
@@ -265,6 +265,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             throw;
         }
 
+        ProcessingMeter.Committed(_plan, _committed, progress);
         _committed = progress;
         _committedAt = offset;
         _throughput.Add(progress.RecordsIn);
@@ -307,8 +308,9 @@ internal sealed partial class StreamTask : IAsyncDisposable
 
     private static StateQueryResult Answer(TaskEngine engine, StateQuery query, long offset) => new([.. engine.Query(query)], engine.Watermarks.Watermark, offset);
 
-    private StreamsException NotRunning() =>
-        new(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} is {State.ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
+    private StreamsException NotRunning() => Error is { } error && !IsRetriable(error)
+        ? new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} has failed: {error.Message}")
+        : new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is {State.ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
 
     private long Lag(TaskProgress? progress)
     {

@@ -48,7 +48,7 @@ internal sealed class TaskEngine
     private readonly IStateStore[] _stores;
     private readonly TaskGraph _graph;
     private readonly TaskSnapshots _snapshots;
-    private readonly ByteBuffer _buffer = new();
+    private readonly ByteBuffer _entry = new(EntryBatch.Headroom);
     private readonly TaskState _state;
     private bool _hasChanges;
 
@@ -216,10 +216,10 @@ internal sealed class TaskEngine
             store.Evict(_watermarks.MaxEventTime);
         }
 
-        _buffer.Clear();
-        var (begins, ends) = JournalFormat.Write(_buffer, this, items, _snapshots);
-        _snapshots.Written(_buffer.Length, begins, ends);
-        return new TaskCommit(_buffer.Span.ToArray(), items, begins, ends);
+        _entry.Clear();
+        var (begins, ends) = JournalFormat.Write(_entry, this, items, _snapshots);
+        _snapshots.Written(_entry.Length, begins, ends);
+        return new TaskCommit(_entry, items, begins, ends);
     }
 
     /// <summary>Applies a journal entry.</summary>
@@ -301,11 +301,11 @@ internal sealed record TaskProgress(
     long Watermark, long RecordsIn, long RecordsOut, long LateRecords, long Commits, long StateEntries, FilePosition? File, bool IsCompleted, long[] Positions);
 
 /// <summary>A commit to be made durable.</summary>
-/// <param name="Entry">The journal entry.</param>
+/// <param name="Entry">The journal entry, in the engine's own buffer: valid until the next commit is made.</param>
 /// <param name="Outbox">To be delivered when the entry is durable.</param>
 /// <param name="BeginsSnapshot">A restore can begin with this entry once the snapshot has ended.</param>
 /// <param name="EndsSnapshot">The entries before the snapshot's beginning are not needed any more.</param>
-internal sealed record TaskCommit(byte[] Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot);
+internal sealed record TaskCommit(ByteBuffer Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot);
 
 /// <summary>The engine's state besides stores, watermarks and sequences.</summary>
 internal sealed class TaskState(int inputs)

@@ -67,11 +67,12 @@ public static class StreamsSilo
                 Schema = settings.PostgreSqlSchema,
                 Migrate = settings.Migrate,
                 IsExclusive = ActorRuntimeHosting.IsSingleProcess,
+                TailCacheBytes = settings.TailCacheBytes,
             });
         }
         else
         {
-            builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath });
+            builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath, TailCacheBytes = settings.TailCacheBytes });
         }
 
         builder.Services.AddStreamsGrains(new StreamsOptions { Flush = settings.Flush });

@@ -12,7 +12,6 @@ internal sealed class TaskJournal : IAsyncDisposable
     private const int ReadBytes = 4 * 1024 * 1024;
 
     private readonly ILog _log;
-    private readonly RecordBatchBuilder _builder = new();
     private long _snapshotAt;
 
     private TaskJournal(ILog log)
@@ -45,13 +44,11 @@ internal sealed class TaskJournal : IAsyncDisposable
         }
     }
 
-    /// <summary>Appends a commit; completes when it is durable.</summary>
+    /// <summary>Appends a commit, whose entry is used up by it; completes when it is durable.</summary>
     public async ValueTask AppendAsync(TaskCommit commit, long nowMs)
     {
         var offset = _log.NextOffset;
-        _builder.Append(nowMs, default, true, commit.Entry, false);
-        ReadOnlyMemory<byte>[] batches = [_builder.Build()];
-        await _log.AppendAsync(offset, batches);
+        await _log.AppendAsync(offset, [EntryBatch.Complete(commit.Entry, nowMs)]);
         if (commit.BeginsSnapshot)
         {
             _snapshotAt = offset;

@@ -76,17 +76,13 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_wrong_line_fails_the_task_and_nothing_after_it_is_processed_until_it_is_mended()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, 0));
-        path = cluster.FileOf("rows", ["k,1", "k,2", "nonsense", "k,3"]);
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(["k,1", "k,2", "nonsense", "k,3"], rate: 0);
         var failed = await cluster.UntilAsync(status => status.State == StreamApplicationState.Failed);
         var task = failed.Tasks.Single(task => task.TaskId == "0_0");
         task.Error.ShouldNotBeNull().ShouldContain("line 3 of file");
         task.WillRestart.ShouldBeFalse();
         (await cluster.ReadAsync("events", Partitions)).ShouldBeEmpty("the failed run's uncommitted rows must not come out");
-        File.WriteAllLines(path, ["k,1", "k,2", "k,2", "k,3"]);
+        cluster.FileOf("rows", ["k,1", "k,2", "k,2", "k,3"]);
         await cluster.App.StartAsync(NoParameters);
         await cluster.UntilAsync(status => status.State == StreamApplicationState.Completed);
         (await cluster.ReadAsync("events", Partitions)).Count.ShouldBe(4);
@@ -95,14 +91,10 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_source_file_that_was_changed_after_lines_of_it_were_committed_is_refused()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 20_000));
-        path = cluster.FileOf("rows", Lines());
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
         await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
         await cluster.App.StopAsync();
-        File.WriteAllLines(path, Lines().Append("k,1"));
+        cluster.FileOf("rows", Lines().Append("k,1"));
         await cluster.App.StartAsync(NoParameters);
         var failed = await cluster.UntilAsync(status => status.State == StreamApplicationState.Failed);
         failed.Tasks.Single(task => task.TaskId == "0_0").Error.ShouldNotBeNull().ShouldContain("put the old file back");
@@ -111,11 +103,7 @@ public sealed class ApplicationTests
     [Fact]
     public async Task Queries_see_committed_state_also_after_a_crash_and_after_the_end()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, 0));
-        path = cluster.FileOf("rows", Lines());
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(Lines(), rate: 0);
         await cluster.UntilAsync(status => status.State == StreamApplicationState.Completed);
         var before = await QueryAsync(cluster);
         before.Entries.ShouldNotBeEmpty();
@@ -133,16 +121,15 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_stopped_application_stays_stopped_and_goes_on_where_it_was()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 20_000));
-        path = cluster.FileOf("rows", Lines());
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
         await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
         await cluster.App.StopAsync();
         var stopped = await cluster.App.GetStatusAsync();
         stopped.State.ShouldBe(StreamApplicationState.Stopped);
         stopped.Tasks.ShouldAllBe(task => task.State == StreamTaskState.Stopped || task.State == StreamTaskState.Completed);
+        var refused = await Should.ThrowAsync<StreamsException>(() => cluster.App.QueryAsync(new StateQuery("store", "a"u8.ToArray(), 0, 1, 1)));
+        refused.Code.ShouldBe(StreamsErrorCode.ApplicationNotRunning);
+        refused.IsRetriable.ShouldBeFalse("waiting does not start a stopped application");
         var rows = (await cluster.ReadAsync("events", Partitions)).Count;
         ((long)rows).ShouldBe(stopped.Tasks.Single(task => task.SourceRow >= 0).SourceRow);
         await cluster.App.EnsureRunningAsync();
@@ -155,11 +142,7 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_stale_task_is_fenced_by_its_journal_and_the_results_stay_exactly_once()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 20_000));
-        path = cluster.FileOf("rows", Lines());
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
         await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
 
         // Somebody else opens the journal, as a second activation would; the running one cannot commit any more and makes room.
@@ -176,6 +159,17 @@ public sealed class ApplicationTests
 
     private static Task<StateQueryResult> QueryAsync(ProcessingCluster cluster) =>
         EventuallyAsync(() => cluster.App.QueryAsync(new StateQuery("store", "a"u8.ToArray(), 0, long.MaxValue, 10_000)), _ => true);
+
+    /// <summary>A cluster of one silo, on which the application reads a file of these lines.</summary>
+    private static async Task<ProcessingCluster> StartedAsync(IEnumerable<string> lines, double rate)
+    {
+        var path = string.Empty;
+        var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate));
+        path = cluster.FileOf("rows", lines);
+        await CreateTopicsAsync(cluster);
+        await cluster.App.StartAsync(NoParameters);
+        return cluster;
+    }
 
     private static async Task CreateTopicsAsync(ProcessingCluster cluster)
     {

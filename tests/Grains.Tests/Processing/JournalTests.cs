@@ -35,14 +35,14 @@ public sealed class JournalTests
         var expected = Golden.Replace("FINGERPRINT", fingerprint, StringComparison.Ordinal) +
             "01000000" + "06000000" + Convert.ToHexString("counts"u8) + "02000000" + "01000000" +
             Convert.ToHexString(BitConverter.GetBytes(item.Batches.Length)) + Convert.ToHexString(item.Batches.Span);
-        Convert.ToHexString(commit.Entry).ShouldBe(expected);
+        Convert.ToHexString(commit.Entry.Span).ShouldBe(expected);
     }
 
     [Fact]
     public void Another_topology_is_refused_as_incompatible()
     {
         var engine = Begun(Plan(Counting(10, 0, 0)));
-        var entry = engine.Drain().Entry;
+        var entry = engine.Drain().Entry.Span.ToArray();
         var error = Should.Throw<StreamsException>(() => new TaskEngine(Plan(Counting(20, 0, 0))).Restore(entry));
         error.Code.ShouldBe(StreamsErrorCode.IncompatibleState);
         error.Message.ShouldContain("another topology");
@@ -54,7 +54,7 @@ public sealed class JournalTests
         var plan = Plan(Counting(10, 0, 0));
         var engine = Begun(plan);
         engine.ProcessBatch(0, Batch(0, ("k", 1), ("j", 2), ("k", 20)));
-        var entry = engine.Drain().Entry;
+        var entry = engine.Drain().Entry.Span.ToArray();
         for (var length = 0; length < entry.Length; length++)
         {
             var cut = length;
@@ -71,7 +71,7 @@ public sealed class JournalTests
         for (var time = 0; time < 100; time += 5)
         {
             engine.ProcessBatch(0, Batch(time / 5, ("k", time)));
-            entries.Add(engine.Drain().Entry);
+            entries.Add(engine.Drain().Entry.Span.ToArray());
         }
 
         var restored = new TaskEngine(plan);
