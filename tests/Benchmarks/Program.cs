@@ -1,5 +1,6 @@
 using OrleansStreams.Benchmarks;
 using OrleansStreams.Benchmarks.Paths;
+using OrleansStreams.Benchmarks.Postgres;
 using OrleansStreams.Benchmarks.Reports;
 
 // One line a report: its name, its options for people, what runs it (null: the options are wrong).
@@ -7,6 +8,7 @@ using OrleansStreams.Benchmarks.Reports;
 [
     ("paths", ReportOptions.Usage, rest => Report(rest, PathReport.RunAsync)),
     ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
+    ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
     ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
     ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),
     ("codec", "[BenchmarkDotNet options, for example --filter '*']", rest => Task.FromResult(CodecBenchmarks.Run(rest))),

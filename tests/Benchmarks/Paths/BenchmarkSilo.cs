@@ -27,14 +27,19 @@ internal sealed class BenchmarkSilo : IAsyncDisposable
     /// <summary>Starts it.</summary>
     /// <param name="flush">When an acknowledged append has reached the disk.</param>
     /// <param name="configure">Registers more, for example applications or another <see cref="ILogStorage"/>: the last registration counts.</param>
-    public static async Task<BenchmarkSilo> StartAsync(FlushMode flush = FlushMode.Always, Action<IServiceCollection>? configure = null)
+    public static Task<BenchmarkSilo> StartAsync(FlushMode flush = FlushMode.Always, Action<IServiceCollection>? configure = null) =>
+        StartAsync(folder => new SiloSettings { DataPath = folder, Flush = flush }, configure);
+
+    /// <summary>Starts it with settings of one's own.</summary>
+    public static async Task<BenchmarkSilo> StartAsync(Func<string, SiloSettings> settings, Action<IServiceCollection>? configure = null)
     {
         var folder = Directory.CreateTempSubdirectory("streams-benchmark-").FullName;
         var builder = Host.CreateApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true, ContentRootPath = AppContext.BaseDirectory });
         builder.Logging.ClearProviders().AddConsole().SetMinimumLevel(LogLevel.Warning);
-        builder.AddStreamsSilo(new SiloSettings { DataPath = folder, Flush = flush });
+        builder.AddStreamsSilo(settings(folder));
         configure?.Invoke(builder.Services);
         var host = builder.Build();
+        await host.OpenStorageAsync();
         await host.StartAsync();
         return new BenchmarkSilo(host, folder);
     }
