@@ -15,6 +15,8 @@ internal static class SiloCommandLine
                                 (--ConnectionStrings:Streams TEXT means the same)
           --schema NAME         the schema there (default streams)
           --migrate on|off      whether that schema is made and brought up to date at the start (default on)
+          --postgres-writers N, --postgres-readers N, --postgres-patience-ms MS
+                                connections that write (4) and all others (4); how long the server may stay away before requests fail (15000)
           --sample BOOL         whether the sample application flight-delays runs (default true)
           --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT
                                 for ActorRuntime=orleans
@@ -24,7 +26,7 @@ internal static class SiloCommandLine
 
     private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
-        "urls", "data", "flush", "postgres", "schema", "migrate", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
+        "urls", "data", "flush", "postgres", "schema", "migrate", "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
     };
 
     /// <summary>Whether what stopped a start is a setting of ASP.NET Core that cannot be used: a file of settings, an address, a certificate, a log level.</summary>

@@ -27,6 +27,15 @@ public sealed record SiloSettings
     /// <summary>The schema of the logs in that database (<c>schema</c>).</summary>
     public string PostgreSqlSchema { get; init; } = "streams";
 
+    /// <summary>Connections that write at the same time (<c>postgres-writers</c>).</summary>
+    public int PostgreSqlWriters { get; init; } = 4;
+
+    /// <summary>Connections for reads and all else (<c>postgres-readers</c>).</summary>
+    public int PostgreSqlReaders { get; init; } = 4;
+
+    /// <summary>How long the server may stay away before an operation fails (<c>postgres-patience-ms</c>).</summary>
+    public TimeSpan PostgreSqlPatience { get; init; } = TimeSpan.FromSeconds(15);
+
     /// <summary>Whether that schema is made and brought to this version at the start (<c>migrate</c>: on or off).</summary>
     public bool Migrate { get; init; } = true;
 
@@ -78,6 +87,9 @@ public sealed record SiloSettings
             Sample = configuration["sample"] is not { Length: > 0 } sample || (bool.TryParse(sample, out var on) ? on : throw Invalid("sample", sample, "true or false")),
             PostgreSql = new[] { configuration["postgres"], configuration.GetConnectionString("Streams") }.FirstOrDefault(text => !string.IsNullOrWhiteSpace(text)),
             PostgreSqlSchema = configuration["schema"] is { Length: > 0 } schema ? schema : "streams",
+            PostgreSqlWriters = Number(configuration, "postgres-writers", 4, 1, 64),
+            PostgreSqlReaders = Number(configuration, "postgres-readers", 4, 1, 64),
+            PostgreSqlPatience = TimeSpan.FromMilliseconds(Number(configuration, "postgres-patience-ms", 15_000, 100, 600_000)),
             Migrate = (configuration["migrate"] ?? "on") switch
             {
                 "on" => true,
@@ -117,6 +129,13 @@ public sealed record SiloSettings
         null or "" => otherwise,
         var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port < 65536 => port,
         var text => throw Invalid(name, text, "a port from 1 to 65535, or 0 for any that is free"),
+    };
+
+    private static int Number(IConfiguration configuration, string name, int otherwise, int least, int most) => configuration[name] switch
+    {
+        null or "" => otherwise,
+        var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most => number,
+        var text => throw Invalid(name, text, $"a number from {least} to {most}"),
     };
 
     private static StreamsException Invalid(string name, string value, string allowed) =>

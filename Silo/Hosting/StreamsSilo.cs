@@ -67,6 +67,9 @@ public static class StreamsSilo
                 Schema = settings.PostgreSqlSchema,
                 Migrate = settings.Migrate,
                 IsExclusive = ActorRuntimeHosting.IsSingleProcess,
+                WriterConnections = settings.PostgreSqlWriters,
+                ReaderConnections = settings.PostgreSqlReaders,
+                UnavailableMax = settings.PostgreSqlPatience,
                 TailCacheBytes = settings.TailCacheBytes,
             });
         }

@@ -9,6 +9,9 @@ internal sealed class Patience(TimeProvider time, TimeSpan bound)
     private long? _began;
     private TimeSpan _next = First;
 
+    /// <summary>Whether there may be another attempt; the bound begins with the first question.</summary>
+    public bool IsLeft => time.GetElapsedTime(_began ??= time.GetTimestamp()) < bound;
+
     /// <summary>Waits before the next attempt; false when there is to be none.</summary>
     public async Task<bool> WaitAsync(CancellationToken cancellationToken = default)
     {

@@ -127,34 +127,29 @@ public sealed class PostgresDatabase : IAsyncDisposable
     internal Task<T> RunAsync<T>(Func<NpgsqlConnection, Task<T>> work, CancellationToken cancellationToken = default) => Detached.RunAsync(async () =>
     {
         await StartAsync(cancellationToken);
-        await _readerTurns.WaitAsync(cancellationToken);
-        try
+        var patience = new Patience(Time, Options.UnavailableMax);
+        while (true)
         {
-            var patience = new Patience(Time, Options.UnavailableMax);
-            while (true)
+            // A turn for each attempt: while the server is away nobody waits behind another's patience.
+            await _readerTurns.WaitAsync(cancellationToken);
+            try
             {
-                try
+                await using var connection = await _readers.OpenConnectionAsync(cancellationToken);
+                return await work(connection);
+            }
+            catch (Exception exception) when (PostgresErrors.IsPassing(exception) && !_isDisposed && patience.IsLeft)
+            {
+                if (!PostgresErrors.IsRolledBack(exception))
                 {
-                    await using var connection = await _readers.OpenConnectionAsync(cancellationToken);
-                    return await work(connection);
-                }
-                catch (Exception exception) when (PostgresErrors.IsPassing(exception) && !_isDisposed)
-                {
-                    if (!PostgresErrors.IsRolledBack(exception))
-                    {
-                        ForgetConnections();
-                    }
-
-                    if (!await patience.WaitAsync(cancellationToken))
-                    {
-                        throw;
-                    }
+                    ForgetConnections();
                 }
             }
-        }
-        finally
-        {
-            _readerTurns.Release();
+            finally
+            {
+                _readerTurns.Release();
+            }
+
+            await patience.WaitAsync(cancellationToken);
         }
     });
 

@@ -101,6 +101,7 @@ public sealed class PostgresSiloTests : IAsyncLifetime
         await RefusedAsync("is missing and this build needs version", [.. Postgres, "--migrate", "off"]);
         await RefusedAsync("the PostgreSQL connection string cannot be used", "--ConnectionStrings:Streams", "nonsense");
         await RefusedAsync("'migrate' is 'perhaps'; it must be on or off", [.. Postgres, "--migrate", "perhaps"]);
+        await RefusedAsync("'postgres-writers' is '0'; it must be a number from 1 to 64", [.. Postgres, "--postgres-writers", "0"]);
         Directory.Exists(folder.In("data")).ShouldBeFalse();
     }
 
