@@ -6,6 +6,7 @@ using OrleansStreams.Log.Compaction;
 using OrleansStreams.Processing;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
+using OrleansStreams.Storage.Postgres;
 
 namespace OrleansStreams;
 
@@ -29,6 +30,15 @@ public static class StreamsServiceCollectionExtensions
     {
         services.AddSingleton(options);
         services.AddSingleton<ILogStorage, FileLogStorage>();
+        return services;
+    }
+
+    /// <summary>Keeps logs in a schema of a PostgreSQL database, which is connected when the storage is first used or <see cref="PostgresDatabase.StartAsync"/> is called.</summary>
+    public static IServiceCollection AddPostgresLogStorage(this IServiceCollection services, PostgresOptions options)
+    {
+        services.AddSingleton(options);
+        services.AddSingleton<PostgresDatabase>();
+        services.AddSingleton<ILogStorage, PostgresLogStorage>();
         return services;
     }
 

@@ -168,6 +168,11 @@ internal sealed class OverlayFileSystem(IFileSystem files) : IFileSystem
             // There is nothing to make durable.
         }
 
+        public void Prefetch(long position, long length)
+        {
+            // A hint; what is below reads ahead by itself.
+        }
+
         public void Truncate(long length) => content.Truncate(length);
 
         public void Dispose()
