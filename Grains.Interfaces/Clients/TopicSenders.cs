@@ -33,6 +33,8 @@ internal sealed class TopicSenders
         Grow(topic.PartitionCount);
     }
 
+    public string Topic => _topic;
+
     public IReadOnlyList<PartitionSender> Senders => _senders;
 
     /// <summary>The given partition, else the key's, else the sticky one: it changes whenever it was given a batch's worth of bytes (KIP-794's rule).</summary>
@@ -44,6 +46,11 @@ internal sealed class TopicSenders
             return (uint)given < (uint)senders.Length
                 ? senders[given]
                 : throw new StreamsException(StreamsErrorCode.UnknownTopicOrPartition, $"topic {_topic} has the partitions 0 to {senders.Length - 1}, not {given}", WriteOutcome.NotWritten);
+        }
+
+        if (senders.Length == 1)
+        {
+            return senders[0];
         }
 
         if (!keyIsNull)
