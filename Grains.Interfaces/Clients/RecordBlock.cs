@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using OrleansStreams.Records;
 
@@ -97,7 +96,7 @@ internal sealed class RecordBlock<TKey, TValue>(IDeserializer<TKey> keyDeseriali
         var code = RecordBatch.Validate(_batches.Span, out _header);
         if (code != StreamsErrorCode.None)
         {
-            throw Damaged(_chunk!.From!.Partition, code, _header);
+            throw RecordBatch.Damaged(_chunk!.From!.Partition, code, _header);
         }
 
         var batch = _batches[.._header.TotalBytes];
@@ -110,9 +109,6 @@ internal sealed class RecordBlock<TKey, TValue>(IDeserializer<TKey> keyDeseriali
             _isBatchOpen = true;
         }
     }
-
-    public static StreamsException Damaged(Log.TopicPartition partition, StreamsErrorCode code, in RecordBatchHeader header) =>
-        new(code, $"a batch of {partition} at offset {header.BaseOffset} fails its checks; read from another copy, or seek past it");
 
     private void Decode(ref long offset)
     {

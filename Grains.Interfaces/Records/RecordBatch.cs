@@ -77,6 +77,10 @@ public static class RecordBatch
         StampCrc(batch);
     }
 
+    /// <summary>What a reader says of a batch that <see cref="Validate"/> refused.</summary>
+    internal static StreamsException Damaged(Log.TopicPartition partition, StreamsErrorCode code, in RecordBatchHeader header) =>
+        new(code, $"a batch of {partition} at offset {header.BaseOffset} fails its checks; read from another copy, or seek past it");
+
     /// <summary>Computes the CRC of the batch at the start of the span and writes it.</summary>
     internal static void StampCrc(Span<byte> batch)
     {
