@@ -60,7 +60,7 @@ internal sealed class ConsoleDemoOutput : IDemoOutput
         AnsiConsole.MarkupLineInterpolated(
             $"[bold]{Number(summary.Rows)}[/] flights, [bold]{Number(summary.Windows)}[/] windows, [bold]{Number(summary.Late)}[/] late flights (in topic {FlightDelays.FlightsLate})");
         AnsiConsole.MarkupLineInterpolated(
-            $"{Number(summary.RowsThisRun)} flights in this run, {summary.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s, {Number((long)summary.RowsPerSecond)} flights/s through source, log and windows");
+            $"{Number(summary.RowsThisRun)} flights in this run, {summary.Elapsed.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture)} s, {Number((long)summary.RowsPerSecond)} flights/s through source, log and windows, {summary.PeakMemoryBytes >> 20} MB of memory at most");
         if (output is not null)
         {
             AnsiConsole.MarkupLineInterpolated($"every final window is in {output}");

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -42,9 +43,17 @@ internal static class DemoRun
 
     private static async Task<int> RunOrThrowAsync(DemoOptions options, CancellationToken cancellationToken)
     {
+        var settings = new SiloSettings
+        {
+            DataPath = Path.GetFullPath(options.Data ?? SiloSettings.DefaultDataPath("demo")),
 
-        // Nobody else comes to this silo, so that any ports do: a server may run beside it.
-        var settings = new SiloSettings { DataPath = Path.GetFullPath(options.Data ?? SiloSettings.DefaultDataPath("demo")), SiloPort = 0, GatewayPort = 0 };
+            // Nobody else comes to this silo, so that any ports do: a server may run beside it.
+            SiloPort = 0,
+            GatewayPort = 0,
+
+            // A guest on somebody's machine: a million rows take about the memory of a thousand. The tasks follow close behind the log's end anyway.
+            TailCacheBytes = 8L * 1024 * 1024,
+        };
         if (options.Fresh)
         {
             await DeleteEarlierRunAsync(settings);
@@ -99,7 +108,7 @@ internal static class DemoRun
         }
 
         var differences = options.Verify ? DemoVerification.Compare(run, windows, summary.Late) : null;
-        output.End(summary, settings.DataPath, options.Output, differences);
+        output.End(summary with { PeakMemoryBytes = PeakMemory() }, settings.DataPath, options.Output, differences);
         return differences is { Count: > 0 } ? 1 : 0;
     }
 
@@ -133,6 +142,12 @@ internal static class DemoRun
             }
         });
         return (rowsBefore, last, time.GetElapsedTime(began));
+    }
+
+    private static long PeakMemory()
+    {
+        using var self = Process.GetCurrentProcess();
+        return self.PeakWorkingSet64;
     }
 
     private static IHost BuildHost(SiloSettings settings)

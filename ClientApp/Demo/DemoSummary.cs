@@ -17,6 +17,9 @@ internal sealed record DemoSummary
 
     public TimeSpan Elapsed { get; init; }
 
+    /// <summary>The most memory that this process had, in bytes; 0 where the system does not tell.</summary>
+    public long PeakMemoryBytes { get; init; }
+
     /// <summary>Airports by mean delay, the worst first, of those with at least <see cref="FlightsMin"/> flights.</summary>
     public IReadOnlyList<(string Origin, DelayStats Stats)> Worst { get; init; } = [];
 

@@ -34,6 +34,7 @@ internal sealed class JsonDemoOutput(TextWriter writer) : IDemoOutput
         late = summary.Late,
         seconds = Math.Round(summary.Elapsed.TotalSeconds, 3),
         rows_per_second = Math.Round(summary.RowsPerSecond),
+        peak_memory_bytes = summary.PeakMemoryBytes,
         worst_airports = summary.Worst.Select(airport => new { origin = airport.Origin, flights = airport.Stats.Count, mean_delay = Math.Round(airport.Stats.MeanDelay, 2), max_delay = airport.Stats.MaxDelay }),
         histogram = summary.Histogram.Select((flights, bucket) => new { delay = DemoSummary.DelayBuckets[bucket].Name, flights }),
         data = dataPath,

@@ -47,7 +47,7 @@ public sealed class ApplicationClient
         _retry.RunAsync(Application(application).GetStatusAsync, RequestTimeout, cancellationToken);
 
     /// <summary>The windows of a key whose start lies in [<paramref name="from"/>, <paramref name="to"/>): committed state only.</summary>
-    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, StoreNotFound, InvalidRequest, SerializationFailed.</exception>
+    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, TaskNotReady (retriable), StoreNotFound, InvalidRequest, SerializationFailed.</exception>
     public async Task<WindowQueryResult<TValue>> QueryWindowsAsync<TKey, TValue>(
         string application,
         string store,

@@ -49,11 +49,12 @@ public static class ErrorTable
         StreamsErrorCode.InvalidInput => (false, ErrorFault.User, 400),
         StreamsErrorCode.CorruptLog => (false, ErrorFault.Dependency, 500),
         StreamsErrorCode.IncompatibleState => (false, ErrorFault.User, 409),
-        StreamsErrorCode.ApplicationNotRunning => (true, ErrorFault.User, 409),
+        StreamsErrorCode.ApplicationNotRunning => (false, ErrorFault.User, 409),
         StreamsErrorCode.SerializationFailed => (false, ErrorFault.User, 400),
         StreamsErrorCode.BufferExhausted => (true, ErrorFault.Dependency, 429),
         StreamsErrorCode.Closed => (false, ErrorFault.User, 410),
         StreamsErrorCode.AddressInUse => (false, ErrorFault.User, 503),
+        StreamsErrorCode.TaskNotReady => (true, ErrorFault.Dependency, 503),
         _ => (false, ErrorFault.Internal, 500),
     };
 }

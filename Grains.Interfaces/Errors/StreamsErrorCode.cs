@@ -116,7 +116,7 @@ public enum StreamsErrorCode : short
     /// <summary>Stored state was written by another topology or version.</summary>
     IncompatibleState = 1007,
 
-    /// <summary>The application is not running.</summary>
+    /// <summary>The application is stopped, or was never started, or one of its tasks failed for good.</summary>
     ApplicationNotRunning = 1008,
 
     /// <summary>A value cannot be serialized or deserialized.</summary>
@@ -130,4 +130,7 @@ public enum StreamsErrorCode : short
 
     /// <summary>A port, socket or address could not be opened.</summary>
     AddressInUse = 1012,
+
+    /// <summary>A task of a running application starts, restores its state, or is about to be restarted.</summary>
+    TaskNotReady = 1013,
 }

@@ -145,7 +145,7 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
     Task EnsureRunningAsync();
 
     /// <summary>Asks the task that holds the key.</summary>
-    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, StoreNotFound, InvalidRequest.</exception>
+    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, TaskNotReady (retriable), StoreNotFound, InvalidRequest.</exception>
     [AlwaysInterleave]
     [Alias("QueryAsync")]
     Task<StateQueryResult> QueryAsync(StateQuery query);

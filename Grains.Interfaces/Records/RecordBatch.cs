@@ -81,6 +81,21 @@ public static class RecordBatch
     internal static StreamsException Damaged(Log.TopicPartition partition, StreamsErrorCode code, in RecordBatchHeader header) =>
         new(code, $"a batch of {partition} at offset {header.BaseOffset} fails its checks; read from another copy, or seek past it");
 
+    /// <summary>Writes the header of a finished batch, which is all of the span, and its CRC; its offsets start at 0.</summary>
+    internal static void WriteHeader(
+        Span<byte> batch, short attributes, int count, long baseTimestamp, long maxTimestamp, long producerId, short producerEpoch, int baseSequence)
+    {
+        StampOffsetAndEpoch(batch, 0, -1);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LengthAt..], batch.Length - RecordBatchHeader.LeaderEpochAt);
+        batch[RecordBatchHeader.MagicAt] = 2;
+        BinaryPrimitives.WriteInt16BigEndian(batch[RecordBatchHeader.AttributesAt..], attributes);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.LastOffsetDeltaAt..], count - 1);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.BaseTimestampAt..], baseTimestamp);
+        BinaryPrimitives.WriteInt64BigEndian(batch[RecordBatchHeader.MaxTimestampAt..], maxTimestamp);
+        BinaryPrimitives.WriteInt32BigEndian(batch[RecordBatchHeader.RecordCountAt..], count);
+        StampProducer(batch, producerId, producerEpoch, baseSequence); // computes the CRC, so it comes last
+    }
+
     /// <summary>Computes the CRC of the batch at the start of the span and writes it.</summary>
     internal static void StampCrc(Span<byte> batch)
     {

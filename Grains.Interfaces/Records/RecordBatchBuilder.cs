@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Buffers.Binary;
 using System.Text;
 
 namespace OrleansStreams.Records;
@@ -169,15 +168,7 @@ public sealed class RecordBatchBuilder
     private void WriteHeader(Span<byte> to, bool isControl, long producerId, short producerEpoch, int baseSequence)
     {
         var attributes = (short)((int)_compression | (isControl ? ControlBit : 0));
-        RecordBatch.StampOffsetAndEpoch(to, 0, -1);
-        BinaryPrimitives.WriteInt32BigEndian(to[RecordBatchHeader.LengthAt..], to.Length - RecordBatchHeader.LeaderEpochAt);
-        to[RecordBatchHeader.MagicAt] = 2;
-        BinaryPrimitives.WriteInt16BigEndian(to[RecordBatchHeader.AttributesAt..], attributes);
-        BinaryPrimitives.WriteInt32BigEndian(to[RecordBatchHeader.LastOffsetDeltaAt..], _count - 1);
-        BinaryPrimitives.WriteInt64BigEndian(to[RecordBatchHeader.BaseTimestampAt..], _baseTimestamp);
-        BinaryPrimitives.WriteInt64BigEndian(to[RecordBatchHeader.MaxTimestampAt..], _maxTimestamp);
-        BinaryPrimitives.WriteInt32BigEndian(to[RecordBatchHeader.RecordCountAt..], _count);
-        RecordBatch.StampProducer(to, producerId, producerEpoch, baseSequence); // computes the CRC, so it comes last
+        RecordBatch.WriteHeader(to, attributes, _count, _baseTimestamp, _maxTimestamp, producerId, producerEpoch, baseSequence);
     }
 
     private static int WriteBytes(Span<byte> to, int at, int length, ReadOnlySpan<byte> bytes)

@@ -12,4 +12,10 @@ internal static class LogMeter
 
     /// <summary>Bytes of the record batches in them.</summary>
     public static Counter<long> ProduceBytes { get; } = s_meter.CreateCounter<long>("streams.produce.bytes", "By", "Bytes of record batches acknowledged.");
+
+    /// <summary>Fetch requests that were answered, empty answers too.</summary>
+    public static Counter<long> FetchRequests { get; } = s_meter.CreateCounter<long>("streams.fetch.requests", description: "Fetch requests answered.");
+
+    /// <summary>Bytes of the record batches in the answers.</summary>
+    public static Counter<long> FetchBytes { get; } = s_meter.CreateCounter<long>("streams.fetch.bytes", "By", "Bytes of record batches fetched.");
 }

@@ -91,7 +91,12 @@ internal sealed partial class PartitionLog
         return null;
     }
 
-    private FetchResult Answer(in LogRead read) => new(read.Batches, read.NextOffset, Math.Max(read.NextOffset, _log.DurableEndOffset), _log.StartOffset);
+    private FetchResult Answer(in LogRead read)
+    {
+        LogMeter.FetchRequests.Add(1);
+        LogMeter.FetchBytes.Add(read.Batches.Length);
+        return new FetchResult(read.Batches, read.NextOffset, Math.Max(read.NextOffset, _log.DurableEndOffset), _log.StartOffset);
+    }
 
     private ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken)
     {

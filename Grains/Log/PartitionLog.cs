@@ -19,6 +19,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ProducerStates _producers;
     private readonly List<LogWaiter> _waiters = [];
+    private readonly long _openedAtMs;
     private StreamsException? _failure;
     private bool _isClosed;
     private bool _isCheckpointing;
@@ -32,6 +33,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         _log = log;
         _options = options;
         _time = time;
+        _openedAtMs = time.GetUtcNow().ToUnixTimeMilliseconds();
         Config = config;
         _producers = new ProducerStates(options.PartitionProducersMax);
     }
@@ -155,7 +157,12 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         }
 
         var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
-        _producers.Expire(now - (long)_options.ProducerExpiry.TotalMilliseconds);
+        if (now - _openedAtMs >= (long)_options.ProducerExpiry.TotalMilliseconds)
+        {
+            // Not sooner after an opening: producers that were as long away as this log was are about to send again what they don't know the fate of.
+            _producers.Expire(now - (long)_options.ProducerExpiry.TotalMilliseconds);
+        }
+
         var newStart = Retention.NewStartOffset(_log.Segments, _log.StartOffset, _log.DurableEndOffset, Config, now);
         if (newStart > _log.StartOffset)
         {

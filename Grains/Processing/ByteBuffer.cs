@@ -6,13 +6,38 @@ namespace OrleansStreams.Processing;
 /// <summary>A growing buffer that is used again and again; what it holds is valid until the next change.</summary>
 internal sealed class ByteBuffer : IBufferWriter<byte>
 {
-    private byte[] _bytes = new byte[256];
+    // One large content (many windows that close at once) is no reason to hold its size for ever.
+    private const int KeptBytesMax = 4 * 1024 * 1024;
 
+    private readonly int _headroom;
+    private byte[] _bytes;
+
+    /// <param name="headroom">Bytes left free at the front, for what can be written only when the rest is known.</param>
+    public ByteBuffer(int headroom = 0)
+    {
+        _headroom = headroom;
+        _bytes = new byte[headroom + 256];
+        Length = headroom;
+    }
+
+    /// <summary>Bytes used, the headroom included: the position of the next write.</summary>
     public int Length { get; private set; }
 
-    public ReadOnlySpan<byte> Span => _bytes.AsSpan(0, Length);
+    /// <summary>What was written.</summary>
+    public ReadOnlySpan<byte> Span => _bytes.AsSpan(_headroom, Length - _headroom);
 
-    public void Clear() => Length = 0;
+    /// <summary>The bytes from a position on, the headroom's too.</summary>
+    public Memory<byte> From(int start) => _bytes.AsMemory(start, Length - start);
+
+    public void Clear()
+    {
+        if (_bytes.Length > KeptBytesMax && Length < _bytes.Length / 4)
+        {
+            _bytes = new byte[_headroom + KeptBytesMax];
+        }
+
+        Length = _headroom;
+    }
 
     public void Advance(int count) => Length += count;
 

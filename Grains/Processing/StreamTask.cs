@@ -39,6 +39,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private long _lastCommit;
     private long _lastYield;
     private bool _isOutboxPending;
+    private string? _retrying;
     private long[] _highWatermarks = [];
 
     public StreamTask(TaskPlan plan, TaskEnvironment environment, double rowsPerSecond)
@@ -94,7 +95,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             file?.Line ?? -1,
             file?.Offset ?? -1,
             file?.Length ?? -1,
-            Error?.Message)
+            Error?.Message ?? _retrying)
         {
             WillRestart = Error is { } error && IsRetriable(error),
         };
@@ -104,7 +105,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
     /// Reads a store as of a durable commit: when nothing is uncommitted, at once; else as it is when the next commit is made (which a query hastens), and answered
     /// when that commit is durable. Uncommitted changes are hence never seen, without a second copy of the state.
     /// </summary>
-    /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, RequestTimedOut.</exception>
+    /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, TaskNotReady, RequestTimedOut.</exception>
     public async Task<StateQueryResult> QueryAsync(StateQuery query)
     {
         if (_engine is not { } engine || State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
@@ -194,7 +195,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         var token = _stop.Token;
         _lastCommit = _lastYield = Time.GetTimestamp();
         _journal = await TaskJournal.OpenAsync(_environment.Storage, TaskJournal.IdOf(_plan.Application, _plan.TaskId), Options.Journal, token);
-        var engine = new TaskEngine(_plan, NowMs);
+        var engine = new TaskEngine(_plan);
         await _journal.RestoreAsync(entry => engine.Restore(entry.Span), token);
         _engine = engine;
         _highWatermarks = new long[_plan.SubTopology.Sources.Length];
@@ -207,8 +208,11 @@ internal sealed partial class StreamTask : IAsyncDisposable
             _committed = engine.Progress;
             _committedAt = _journal.NextOffset - 1;
             _environment.Logger.TaskRestored(_name, _committed.RecordsIn, _committed.StateEntries);
-            await DeliverAsync(engine.Undelivered);
-            _isOutboxPending = engine.Undelivered.Count > 0;
+            if (_journal.DeliveredOffset < _committedAt)
+            {
+                await DeliverAsync(engine.Undelivered);
+                _isOutboxPending = engine.Undelivered.Count > 0;
+            }
         }
     }
 
@@ -265,6 +269,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             throw;
         }
 
+        ProcessingMeter.Committed(_plan, _committed, progress);
         _committed = progress;
         _committedAt = offset;
         _throughput.Add(progress.RecordsIn);
@@ -307,8 +312,9 @@ internal sealed partial class StreamTask : IAsyncDisposable
 
     private static StateQueryResult Answer(TaskEngine engine, StateQuery query, long offset) => new([.. engine.Query(query)], engine.Watermarks.Watermark, offset);
 
-    private StreamsException NotRunning() =>
-        new(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} is {State.ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
+    private StreamsException NotRunning() => Error is { } error && !IsRetriable(error)
+        ? new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} has failed: {error.Message}")
+        : new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is {State.ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
 
     private long Lag(TaskProgress? progress)
     {
@@ -348,6 +354,29 @@ internal sealed partial class StreamTask : IAsyncDisposable
 
         // A commit under way ends by itself; its failure is this one or follows from it.
         await Task.WhenAny(_commit);
+        await NoteDeliveredAsync();
+    }
+
+    /// <summary>
+    /// Notes beside the journal that the last outbox was delivered: an entry that says so can't be made any more. Who mends the cause days later must not have it
+    /// delivered again, to partitions that have forgotten this producer by then.
+    /// </summary>
+    private async Task NoteDeliveredAsync()
+    {
+        if (_journal is not { } journal || !_commit.IsCompletedSuccessfully || !_isOutboxPending)
+        {
+            return;
+        }
+
+        try
+        {
+            await journal.NoteDeliveredAsync(_committedAt, CancellationToken.None);
+        }
+        catch (StreamsException error)
+        {
+            // Delivered again soon, it is dropped by its sequences.
+            _environment.Logger.TaskStopFailed(error, _name);
+        }
     }
 
     private void FailQueries()

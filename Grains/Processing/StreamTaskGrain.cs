@@ -80,7 +80,7 @@ internal sealed class StreamTaskGrain(
 
     public Task<StateQueryResult> QueryAsync(StateQuery query) => _task is { } task
         ? task.QueryAsync(query)
-        : throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {Key} does not run: ask again when it does.");
+        : throw new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {Key} does not run yet: ask again when it does.");
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {

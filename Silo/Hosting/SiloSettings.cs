@@ -34,6 +34,9 @@ public sealed record SiloSettings
     /// <summary>The port for clients (<c>gateway-port</c>; 0: any that is free), in the orleans build only.</summary>
     public int GatewayPort { get; init; } = 30000;
 
+    /// <summary>Bytes of the logs' ends that are kept in memory for readers, for all logs together.</summary>
+    public long TailCacheBytes { get; init; } = 64L * 1024 * 1024;
+
     /// <summary>The folder of logs.</summary>
     public string LogsPath => Path.Combine(DataPath, "logs");
 

@@ -50,7 +50,7 @@ public static class StreamsSilo
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
-        builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath });
+        builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath, TailCacheBytes = settings.TailCacheBytes });
         builder.Services.AddStreamsGrains(new StreamsOptions { Flush = settings.Flush });
         builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
         builder.Services.AddStreamApplication(FlightDelays.Name, FlightDelays.Build);

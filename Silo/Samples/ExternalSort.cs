@@ -18,7 +18,7 @@ public interface ISortFormat<T> : IComparer<T>
 /// <param name="folder">A folder of its own for the runs; created and deleted.</param>
 /// <param name="itemsInMemory">The items held in memory at most.</param>
 /// <param name="runsMax">The runs that are open at once at most; more are merged into one first.</param>
-public sealed class ExternalSort<T>(ISortFormat<T> format, string folder, int itemsInMemory = 100_000, int runsMax = 64) : IDisposable
+public sealed class ExternalSort<T>(ISortFormat<T> format, string folder, int itemsInMemory = 32_768, int runsMax = 64) : IDisposable
 {
     private readonly List<string> _runs = [];
     private readonly List<T> _items = [];
@@ -75,7 +75,7 @@ public sealed class ExternalSort<T>(ISortFormat<T> format, string folder, int it
     {
         Directory.CreateDirectory(folder);
         var path = Path.Combine(folder, $"run-{_runNumber++}");
-        using var writer = new BinaryWriter(new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.None, 256 * 1024));
+        using var writer = new BinaryWriter(new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.None, 64 * 1024));
         foreach (var item in items)
         {
             writer.Write(true);
@@ -88,7 +88,7 @@ public sealed class ExternalSort<T>(ISortFormat<T> format, string folder, int it
 
     private IEnumerable<T> ReadRun(string path)
     {
-        using var reader = new BinaryReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 128 * 1024, FileOptions.SequentialScan));
+        using var reader = new BinaryReader(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 32 * 1024, FileOptions.SequentialScan));
         while (reader.ReadBoolean())
         {
             yield return format.Read(reader);

@@ -11,7 +11,7 @@ namespace OrleansStreams.Processing.Journal;
 internal sealed class TaskSnapshots(IReadOnlyList<IStateStore> stores, long bytesMin)
 {
     /// <summary>Bytes of a snapshot in one commit: some milliseconds of work.</summary>
-    private const int PartBytes = 1024 * 1024;
+    private const int PartBytes = 256 * 1024;
 
     private long _bytesSinceBegin = long.MaxValue;
     private long _lastBytes;

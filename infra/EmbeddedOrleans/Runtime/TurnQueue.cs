@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 
 namespace EmbeddedOrleans.Runtime;
 
@@ -23,6 +24,9 @@ internal abstract class TurnQueue : TaskScheduler, ITurnQueue, IThreadPoolWorkIt
     private volatile bool _closed;
     private object? _batchFirst;
     private int _batchLeft;
+
+    // An item that was taken from the queue one turn early. Peeking instead would keep what the queue's slots held (whole requests) alive for long after its turn.
+    private object? _carried;
 
     protected TurnQueue(ITurnScheduler scheduler) => _scheduler = scheduler;
 
@@ -49,7 +53,7 @@ internal abstract class TurnQueue : TaskScheduler, ITurnQueue, IThreadPoolWorkIt
         t_current = this;
         try
         {
-            while (max > 0 && !_closed && _items.TryDequeue(out object? item))
+            while (max > 0 && !_closed && TryTake(out object? item))
             {
                 if (item is Task task)
                 {
@@ -73,11 +77,12 @@ internal abstract class TurnQueue : TaskScheduler, ITurnQueue, IThreadPoolWorkIt
 
         if (_closed)
         {
+            _carried = null;
             _items.Clear();
             return false;
         }
 
-        if (!_items.IsEmpty)
+        if (_carried is not null || !_items.IsEmpty)
         {
             return true;
         }
@@ -120,7 +125,7 @@ internal abstract class TurnQueue : TaskScheduler, ITurnQueue, IThreadPoolWorkIt
 
     // As in Orleans, a continuation that becomes ready in a turn of its own activation may run at once.
     protected sealed override bool TryExecuteTaskInline(Task task, bool taskWasPreviouslyQueued) =>
-        !taskWasPreviouslyQueued && t_current == this && !_closed && TryExecuteTask(task);
+        !taskWasPreviouslyQueued && t_current == this && (!_closed || task.AsyncState == this) && TryExecuteTask(task);
 
     protected sealed override IEnumerable<Task> GetScheduledTasks() => _items.OfType<Task>();
 
@@ -135,19 +140,32 @@ internal abstract class TurnQueue : TaskScheduler, ITurnQueue, IThreadPoolWorkIt
 
     private void RunBatchBody()
     {
+        // The batch itself always runs, or whoever started it would wait for ever; its items don't once the queue is closed.
         object item = _batchFirst!;
         _batchFirst = null;
-        while (true)
+        while (!_closed)
         {
             _batchLeft--;
             RunItem(item);
-            if (_batchLeft <= 0 || _closed || !_items.TryPeek(out object? next) || next is Task)
+            if (_batchLeft <= 0 || _closed || !_items.TryDequeue(out object? next))
             {
                 return;
             }
 
-            _items.TryDequeue(out _);
+            if (next is Task)
+            {
+                _carried = next;
+                return;
+            }
+
             item = next;
         }
+    }
+
+    private bool TryTake([NotNullWhen(true)] out object? item)
+    {
+        item = _carried;
+        _carried = null;
+        return item is not null || _items.TryDequeue(out item);
     }
 }

@@ -76,17 +76,13 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_wrong_line_fails_the_task_and_nothing_after_it_is_processed_until_it_is_mended()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, 0));
-        path = cluster.FileOf("rows", ["k,1", "k,2", "nonsense", "k,3"]);
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(["k,1", "k,2", "nonsense", "k,3"], rate: 0);
         var failed = await cluster.UntilAsync(status => status.State == StreamApplicationState.Failed);
         var task = failed.Tasks.Single(task => task.TaskId == "0_0");
         task.Error.ShouldNotBeNull().ShouldContain("line 3 of file");
         task.WillRestart.ShouldBeFalse();
         (await cluster.ReadAsync("events", Partitions)).ShouldBeEmpty("the failed run's uncommitted rows must not come out");
-        File.WriteAllLines(path, ["k,1", "k,2", "k,2", "k,3"]);
+        cluster.FileOf("rows", ["k,1", "k,2", "k,2", "k,3"]);
         await cluster.App.StartAsync(NoParameters);
         await cluster.UntilAsync(status => status.State == StreamApplicationState.Completed);
         (await cluster.ReadAsync("events", Partitions)).Count.ShouldBe(4);
@@ -95,14 +91,10 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_source_file_that_was_changed_after_lines_of_it_were_committed_is_refused()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 20_000));
-        path = cluster.FileOf("rows", Lines());
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
         await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
         await cluster.App.StopAsync();
-        File.WriteAllLines(path, Lines().Append("k,1"));
+        cluster.FileOf("rows", Lines().Append("k,1"));
         await cluster.App.StartAsync(NoParameters);
         var failed = await cluster.UntilAsync(status => status.State == StreamApplicationState.Failed);
         failed.Tasks.Single(task => task.TaskId == "0_0").Error.ShouldNotBeNull().ShouldContain("put the old file back");
@@ -111,11 +103,7 @@ public sealed class ApplicationTests
     [Fact]
     public async Task Queries_see_committed_state_also_after_a_crash_and_after_the_end()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, 0));
-        path = cluster.FileOf("rows", Lines());
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(Lines(), rate: 0);
         await cluster.UntilAsync(status => status.State == StreamApplicationState.Completed);
         var before = await QueryAsync(cluster);
         before.Entries.ShouldNotBeEmpty();
@@ -133,16 +121,15 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_stopped_application_stays_stopped_and_goes_on_where_it_was()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 20_000));
-        path = cluster.FileOf("rows", Lines());
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
         await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
         await cluster.App.StopAsync();
         var stopped = await cluster.App.GetStatusAsync();
         stopped.State.ShouldBe(StreamApplicationState.Stopped);
         stopped.Tasks.ShouldAllBe(task => task.State == StreamTaskState.Stopped || task.State == StreamTaskState.Completed);
+        var refused = await Should.ThrowAsync<StreamsException>(() => cluster.App.QueryAsync(new StateQuery("store", "a"u8.ToArray(), 0, 1, 1)));
+        refused.Code.ShouldBe(StreamsErrorCode.ApplicationNotRunning);
+        refused.IsRetriable.ShouldBeFalse("waiting does not start a stopped application");
         var rows = (await cluster.ReadAsync("events", Partitions)).Count;
         ((long)rows).ShouldBe(stopped.Tasks.Single(task => task.SourceRow >= 0).SourceRow);
         await cluster.App.EnsureRunningAsync();
@@ -155,11 +142,7 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_stale_task_is_fenced_by_its_journal_and_the_results_stay_exactly_once()
     {
-        var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 20_000));
-        path = cluster.FileOf("rows", Lines());
-        await CreateTopicsAsync(cluster);
-        await cluster.App.StartAsync(NoParameters);
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
         await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
 
         // Somebody else opens the journal, as a second activation would; the running one cannot commit any more and makes room.
@@ -172,10 +155,77 @@ public sealed class ApplicationTests
         (await cluster.ReadAsync("counts", Partitions)).Order(StringComparer.Ordinal).ShouldBe(OnePass().Results);
     }
 
+    [Fact]
+    public async Task A_chain_of_tasks_over_topics_ends_when_its_file_has_ended()
+    {
+        var path = string.Empty;
+        await using var cluster = new ProcessingCluster((builder, _) =>
+        {
+            Serialized(builder.FileSource<string, long>("rows", path, Parse), "events");
+            Serialized(builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64)).Filter((key, _) => key != "a"), "counts");
+            Serialized(builder.Stream("counts", Consumed.With(Serdes.Utf8, Serdes.Int64)), "late");
+        });
+        path = cluster.FileOf("rows", Lines());
+        await CreateTopicsAsync(cluster);
+        await cluster.App.StartAsync(NoParameters);
+        await cluster.UntilAsync(status => status.State == StreamApplicationState.Completed);
+        (await cluster.ReadAsync("late", Partitions)).Count.ShouldBe(Lines().Count(line => !line.StartsWith("a,", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task Windows_over_a_topic_that_several_tasks_of_the_application_write_are_refused()
+    {
+        await using var cluster = new ProcessingCluster((builder, _) =>
+        {
+            Serialized(builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64)), "counts");
+            builder.Stream("counts", Consumed.With(Serdes.Utf8, Serdes.Int64)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromSeconds(1)))
+                .Count(Materialized.As("store", Serdes.Int64)).Map((window, count) => (window.Key, count)).To("late", Produced.With(Serdes.Utf8, Serdes.Int64));
+        });
+        await CreateTopicsAsync(cluster);
+        var error = await Should.ThrowAsync<StreamsException>(() => cluster.App.StartAsync(NoParameters));
+        error.Code.ShouldBe(StreamsErrorCode.InvalidConfig);
+        error.Message.ShouldContain("'counts'");
+        (await cluster.App.GetStatusAsync()).State.ShouldBe(StreamApplicationState.Stopped);
+    }
+
+    [Fact]
+    public async Task An_application_stops_although_its_topics_are_gone()
+    {
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
+        await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
+        await cluster.Grains.GetGrain<ITopicGrain>("late").DeleteAsync();
+        await cluster.App.StopAsync();
+        (await cluster.Grains.GetGrain<IStreamTaskGrain>("app/0_0").GetStatusAsync()).State.ShouldBe(StreamTaskState.Stopped);
+    }
+
+    [Fact]
+    public async Task An_input_topic_that_got_more_partitions_stops_the_application_with_the_reason()
+    {
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
+        await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
+        await cluster.Grains.GetGrain<ITopicGrain>("events").IncreasePartitionsAsync(Partitions + 1);
+        var failed = await cluster.UntilAsync(status => status.State == StreamApplicationState.Failed);
+        failed.Tasks.ShouldAllBe(task => task.Error!.Contains($"'events' had {Partitions} partitions", StringComparison.Ordinal));
+        (await Should.ThrowAsync<StreamsException>(() => cluster.App.StartAsync(NoParameters))).Code.ShouldBe(StreamsErrorCode.InvalidPartitions);
+        await cluster.App.StopAsync();
+        (await cluster.App.GetStatusAsync()).State.ShouldBe(StreamApplicationState.Stopped);
+    }
+
     private static string Text(StateEntry entry) => $"{entry.WindowStartMs}={Convert.ToHexString(entry.Value.Span)}";
 
     private static Task<StateQueryResult> QueryAsync(ProcessingCluster cluster) =>
         EventuallyAsync(() => cluster.App.QueryAsync(new StateQuery("store", "a"u8.ToArray(), 0, long.MaxValue, 10_000)), _ => true);
+
+    /// <summary>A cluster of one silo, on which the application reads a file of these lines.</summary>
+    private static async Task<ProcessingCluster> StartedAsync(IEnumerable<string> lines, double rate)
+    {
+        var path = string.Empty;
+        var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate));
+        path = cluster.FileOf("rows", lines);
+        await CreateTopicsAsync(cluster);
+        await cluster.App.StartAsync(NoParameters);
+        return cluster;
+    }
 
     private static async Task CreateTopicsAsync(ProcessingCluster cluster)
     {
@@ -198,16 +248,7 @@ public sealed class ApplicationTests
 
     private static void Describe(StreamsBuilder builder, string path, double rate)
     {
-        builder.FileSource<string, long>(
-                "rows",
-                path,
-                (line, _) =>
-                {
-                    var comma = line.IndexOf((byte)',');
-                    return (Encoding.UTF8.GetString(line[..comma]), 1, long.Parse(line[(comma + 1)..], CultureInfo.InvariantCulture));
-                },
-                rate)
-            .To("events", Produced.With(Serdes.Utf8, Serdes.Int64));
+        Serialized(builder.FileSource<string, long>("rows", path, Parse, rate), "events");
         builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64).WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromMilliseconds(500))))
             .GroupByKey()
             .WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(100)).Grace(TimeSpan.FromMilliseconds(50)))
@@ -216,6 +257,14 @@ public sealed class ApplicationTests
             .Map((windowed, count) => (windowed.Key, string.Create(CultureInfo.InvariantCulture, $"{windowed.WindowStartMs}:{count}")))
             .To("counts", Produced.With(Serdes.Utf8, Serdes.Utf8));
     }
+
+    private static (string Key, long Value, long Timestamp) Parse(ReadOnlySpan<byte> line, long row)
+    {
+        var comma = line.IndexOf((byte)',');
+        return (Encoding.UTF8.GetString(line[..comma]), 1, long.Parse(line[(comma + 1)..], CultureInfo.InvariantCulture));
+    }
+
+    private static void Serialized(KStream<string, long> stream, string topic) => stream.To(topic, Produced.With(Serdes.Utf8, Serdes.Int64));
 
     private static (List<string> Results, int Late) OnePass()
     {

@@ -40,7 +40,7 @@ public sealed class EnginePropertyTests
             else if (dice < 92 || engine.IsCompleted)
             {
                 var commit = engine.Drain();
-                journal.Add((commit.Entry, commit.BeginsSnapshot));
+                journal.Add((commit.Entry.Span.ToArray(), commit.BeginsSnapshot));
                 lastBegin = commit.BeginsSnapshot ? journal.Count - 1 : lastBegin;
 
                 // A crash may come before, amid or after the delivery.

@@ -35,14 +35,14 @@ public sealed class JournalTests
         var expected = Golden.Replace("FINGERPRINT", fingerprint, StringComparison.Ordinal) +
             "01000000" + "06000000" + Convert.ToHexString("counts"u8) + "02000000" + "01000000" +
             Convert.ToHexString(BitConverter.GetBytes(item.Batches.Length)) + Convert.ToHexString(item.Batches.Span);
-        Convert.ToHexString(commit.Entry).ShouldBe(expected);
+        Convert.ToHexString(commit.Entry.Span).ShouldBe(expected);
     }
 
     [Fact]
     public void Another_topology_is_refused_as_incompatible()
     {
         var engine = Begun(Plan(Counting(10, 0, 0)));
-        var entry = engine.Drain().Entry;
+        var entry = engine.Drain().Entry.Span.ToArray();
         var error = Should.Throw<StreamsException>(() => new TaskEngine(Plan(Counting(20, 0, 0))).Restore(entry));
         error.Code.ShouldBe(StreamsErrorCode.IncompatibleState);
         error.Message.ShouldContain("another topology");
@@ -54,7 +54,7 @@ public sealed class JournalTests
         var plan = Plan(Counting(10, 0, 0));
         var engine = Begun(plan);
         engine.ProcessBatch(0, Batch(0, ("k", 1), ("j", 2), ("k", 20)));
-        var entry = engine.Drain().Entry;
+        var entry = engine.Drain().Entry.Span.ToArray();
         for (var length = 0; length < entry.Length; length++)
         {
             var cut = length;
@@ -71,7 +71,7 @@ public sealed class JournalTests
         for (var time = 0; time < 100; time += 5)
         {
             engine.ProcessBatch(0, Batch(time / 5, ("k", time)));
-            entries.Add(engine.Drain().Entry);
+            entries.Add(engine.Drain().Entry.Span.ToArray());
         }
 
         var restored = new TaskEngine(plan);
@@ -107,6 +107,68 @@ public sealed class JournalTests
         var large = Begun(Plan(Counting(10, 0, 0), maxMessageBytes: 70));
         large.ProcessBatch(0, Batch(0, ("key", 1)));
         Should.Throw<StreamsException>(() => large.ProcessBatch(0, End(1))).Code.ShouldBe(StreamsErrorCode.RecordTooLarge);
+    }
+
+    [Fact]
+    public void Only_the_tasks_of_this_application_that_write_a_topic_end_it_and_the_task_passes_the_end_on_once()
+    {
+        var engine = Begun(Plan(Counting(10, 0, 0)));
+        engine.ProcessBatch(0, Batch(0, ("k", 1)));
+        engine.ProcessBatch(0, End(1, "another-application/0_0"));
+        engine.IsCompleted.ShouldBeFalse();
+        engine.ProcessBatch(0, End(2));
+        engine.IsCompleted.ShouldBeTrue();
+
+        var commit = engine.Drain();
+        foreach (var topic in (string[])[Output, Late])
+        {
+            var ends = commit.Outbox.Where(item => item.Partition.Topic == topic).SelectMany(item => Markers(item.Batches)).ToList();
+            ends.ShouldBe(Enumerable.Repeat(("app/0_0", WatermarkMarker.EndOfInput), 3), topic);
+        }
+
+        engine.ProcessBatch(0, End(3));
+        engine.Drain().Outbox.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void User_code_that_fails_on_a_window_that_closes_at_the_end_is_the_users_error_and_not_worth_a_retry()
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream(Input, Consumed.With(Serdes.Utf8, Serdes.Int64)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(10)))
+            .Count(Materialized.As("store", Serdes.Int64)).Map<string, string>((_, _) => throw new InvalidOperationException("no"))
+            .To(Output, Produced.With(Serdes.Utf8, Serdes.Utf8));
+        var engine = Begun(Plan(builder.Build().SubTopologies[0]));
+        engine.ProcessBatch(0, Batch(0, ("k", 1)));
+
+        var error = Should.Throw<StreamsException>(() => engine.ProcessBatch(0, End(1)));
+
+        error.Code.ShouldBe(StreamsErrorCode.InvalidInput);
+        StreamTask.IsRetriable(error).ShouldBeFalse();
+        error.Message.ShouldContain("closed at the end of the input");
+    }
+
+    [Fact]
+    public void An_aggregate_that_becomes_null_is_refused_before_it_can_be_stored()
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream(Input, Consumed.With(Serdes.Utf8, Serdes.Utf8)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(10)))
+            .Reduce((_, _) => null!, Materialized.As("store", Serdes.Utf8)).Map((window, value) => (window.Key, value)).To(Output, Produced.With(Serdes.Utf8, Serdes.Utf8));
+        var engine = Begun(Plan(builder.Build().SubTopologies[0]));
+        var error = Should.Throw<StreamsException>(() => engine.ProcessBatch(0, Batch(0, ("k", 1), ("k", 2))));
+        error.Code.ShouldBe(StreamsErrorCode.InvalidInput);
+        error.Message.ShouldContain("offset 1");
+        error.Message.ShouldContain("became null");
+    }
+
+    private static IEnumerable<(string Task, long Watermark)> Markers(ReadOnlyMemory<byte> batches)
+    {
+        for (; !batches.IsEmpty; batches = batches[RecordBatchHeader.Read(batches.Span).TotalBytes..])
+        {
+            if (WatermarkMarker.TryRead(batches, out var task, out var watermark))
+            {
+                yield return (task, watermark);
+            }
+        }
     }
 
     [Fact]
