@@ -8,7 +8,7 @@ namespace OrleansStreams.Benchmarks.Paths;
 /// <summary>Our produce and consume paths through a silo in this process and its in-process client.</summary>
 internal sealed class PathBenchmarks(BenchmarkSilo silo)
 {
-    public static ProducerOptions ProducerOptions { get; } = new() { LingerMs = 1, BatchBytes = 256 * 1024, MaxBufferedBytes = 32 * 1024 * 1024 };
+    public static ProducerOptions ProducerOptions { get; } = new() { LingerMs = 1, BatchBytes = 256 * 1024, MaxBufferedBytes = 16 * 1024 * 1024 };
 
     public Task CreateTopicAsync(string topic, int partitions) =>
         silo.Client.Admin.CreateTopicAsync(topic, partitions, new TopicConfig { RetentionMs = -1 });

@@ -30,6 +30,11 @@ public sealed class PooledBufferTests
                 var value = new byte[50];
                 Array.Fill(value, (byte)record);
                 await producer.EnqueueAsync(new ProducerRecord<int, byte[]>("t", record, value));
+                if (record % 100 == 99)
+                {
+                    // The batches after this one get the buffers of those before it.
+                    await producer.FlushAsync();
+                }
             }
         }
 
