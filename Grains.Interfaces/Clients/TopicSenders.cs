@@ -33,6 +33,8 @@ internal sealed class TopicSenders
         Grow(topic.PartitionCount);
     }
 
+    public string Topic => _topic;
+
     public IReadOnlyList<PartitionSender> Senders => _senders;
 
     /// <summary>
@@ -47,6 +49,11 @@ internal sealed class TopicSenders
             return (uint)given < (uint)senders.Length
                 ? senders[given]
                 : throw new StreamsException(StreamsErrorCode.UnknownTopicOrPartition, $"topic {_topic} has the partitions 0 to {senders.Length - 1}, not {given}", WriteOutcome.NotWritten);
+        }
+
+        if (senders.Length == 1)
+        {
+            return senders[0];
         }
 
         if (!keyIsNull)
