@@ -86,7 +86,7 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
         var key = scratch.WrittenSpan[..keyBytes];
         var value = scratch.WrittenSpan[keyBytes..];
         long bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, record.Headers);
-        var sender = topic.SenderFor(record.Partition, key, record.Key is null, bytes);
+        var sender = topic.SenderFor(record.Partition, key, record.Key is null, record.Headers, bytes);
         if (!_memory.TryTake(bytes))
         {
             delivery = default;
@@ -123,7 +123,7 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
     {
         var scratch = Serialize(record, out var keyBytes);
         var key = scratch.WrittenSpan[..keyBytes];
-        return Append(topic.SenderFor(record.Partition, key, record.Key is null, bytes), record, key, scratch.WrittenSpan[keyBytes..], bytes);
+        return Append(topic.SenderFor(record.Partition, key, record.Key is null, record.Headers, bytes), record, key, scratch.WrittenSpan[keyBytes..], bytes);
     }
 
     private PendingDelivery Append(PartitionSender sender, in ProducerRecord<TKey, TValue> record, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long bytes) => sender.Append(

@@ -35,8 +35,11 @@ internal sealed class TopicSenders
 
     public IReadOnlyList<PartitionSender> Senders => _senders;
 
-    /// <summary>The given partition, else the key's, else the sticky one: it changes whenever it was given a batch's worth of bytes (KIP-794's rule).</summary>
-    public PartitionSender SenderFor(int? partition, ReadOnlySpan<byte> key, bool keyIsNull, long bytes)
+    /// <summary>
+    /// The given partition, else the key's, else the idempotency key's, else the sticky one: it changes whenever it was given a batch's worth of bytes
+    /// (KIP-794's rule).
+    /// </summary>
+    public PartitionSender SenderFor(int? partition, ReadOnlySpan<byte> key, bool keyIsNull, IReadOnlyList<RecordHeader>? headers, long bytes)
     {
         var senders = _senders;
         if (partition is { } given)
@@ -49,6 +52,11 @@ internal sealed class TopicSenders
         if (!keyIsNull)
         {
             return senders[KeyHash.PartitionFor(key, senders.Length)];
+        }
+
+        if (headers is not null && IdempotencyKey.TryFind(headers, out var idempotencyKey))
+        {
+            return senders[KeyHash.PartitionFor(idempotencyKey.Span, senders.Length)];
         }
 
         if (Interlocked.Add(ref _stickyBytes, bytes) >= _options.BatchBytes)

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace OrleansStreams.Log;
 
 /// <summary>Batches to append.</summary>
@@ -16,7 +18,24 @@ public sealed record ProduceRequest([property: Id(0)] ReadOnlyMemory<byte> Batch
 [Immutable]
 [Alias("streams.produce-result")]
 public sealed record ProduceResult(
-    [property: Id(0)] long BaseOffset, [property: Id(1)] long LogAppendTime, [property: Id(2)] long LogStartOffset, [property: Id(3)] bool IsDuplicate);
+    [property: Id(0)] long BaseOffset, [property: Id(1)] long LogAppendTime, [property: Id(2)] long LogStartOffset, [property: Id(3)] bool IsDuplicate)
+{
+    /// <summary>
+    /// The records that were not appended because their idempotency key was known, in the order of the request; default or empty when there are none.
+    /// The others' offsets count from <see cref="BaseOffset"/> as if these were there.
+    /// </summary>
+    [Id(4)]
+    public ImmutableArray<DuplicateRecord> Duplicates { get; init; }
+}
+
+/// <summary>A record of a request that was not appended because one with its idempotency key was before.</summary>
+/// <param name="Index">Which record of the request, from 0.</param>
+/// <param name="Offset">The offset of the original.</param>
+/// <param name="Timestamp">The timestamp of the original, ms since the Unix epoch.</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.duplicate-record")]
+public readonly record struct DuplicateRecord([property: Id(0)] int Index, [property: Id(1)] long Offset, [property: Id(2)] long Timestamp);
 
 /// <summary>What to read.</summary>
 /// <param name="Offset">The first offset wanted; the answer begins with the batch that holds it.</param>
@@ -79,7 +98,7 @@ public sealed record TimestampOffset([property: Id(0)] long Offset, [property: I
 public interface IPartitionGrain : IGrainWithStringKey
 {
     /// <summary>Appends batches; answers when they are durable by the topic's and the storage's rules. All or nothing per batch.</summary>
-    /// <exception cref="StreamsException">UnknownTopicOrPartition, CorruptBatch, RecordTooLarge, UnsupportedCompressionType, OutOfOrderSequence,
+    /// <exception cref="StreamsException">UnknownTopicOrPartition, CorruptBatch, InvalidRecord, RecordTooLarge, UnsupportedCompressionType, OutOfOrderSequence,
     /// InvalidProducerEpoch, PartitionBusy (backpressure), DiskFull, StorageError, NotLeader (retriable).</exception>
     [Alias("AppendAsync")]
     Task<ProduceResult> AppendAsync(ProduceRequest request);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Orleans.Placement;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Storage;
 
 namespace OrleansStreams.Log;
@@ -12,7 +13,12 @@ namespace OrleansStreams.Log;
 [Reentrant]
 [RandomPlacement]
 internal sealed class PartitionGrain(
-    ILogStorage storage, StreamsOptions options, PartitionMaintenance maintenance, TimeProvider time, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
+    ILogStorage storage,
+    StreamsOptions options,
+    CompactionSlots compactions,
+    PartitionMaintenance maintenance,
+    TimeProvider time,
+    ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     private PartitionLog? _log;
     private Task<PartitionLog>? _opening;
@@ -131,6 +137,7 @@ internal sealed class PartitionGrain(
         var topic = await DescribeTopicAsync(partition);
         var log = await PartitionLog.OpenAsync(storage, TopicRules.LogIdOf(topic.Name, topic.TopicId, partition.Partition), topic.Config, options, time);
         log.Failed = OnFailed;
+        log.CompactionFailed = exception => logger.CompactionFailed(exception, Key);
         _topic = topic;
         _log = log;
         _maintenance ??= maintenance.Register(MaintainAsync);
@@ -184,7 +191,7 @@ internal sealed class PartitionGrain(
         try
         {
             await TopicChangedAsync(await CurrentTopicAsync());
-            await log.MaintainAsync();
+            await log.MaintainAsync(compactions);
             if (_log == log && log.IdleTime >= options.PartitionIdleTimeout)
             {
                 // Closed with a checkpoint it costs nothing; the next request opens it again.

@@ -46,4 +46,13 @@ public sealed record StreamsOptions
 
     /// <summary>Bytes of log between two index entries.</summary>
     public int IndexIntervalBytes { get; init; } = 16 * 1024;
+
+    /// <summary>Bytes of the table of keys with which a partition is compacted at most; a log with more keys takes several passes.</summary>
+    public long CompactionMapBytes { get; init; } = 16L * 1024 * 1024;
+
+    /// <summary>Bytes that a compaction reads before it lets other requests of the partition take their turns.</summary>
+    public int CompactionReadBytes { get; init; } = 1024 * 1024;
+
+    /// <summary>Partitions of a silo that are compacted at the same time at most; others wait for their next maintenance.</summary>
+    public int CompactionsMax { get; init; } = 2;
 }

@@ -31,8 +31,25 @@ public sealed record SiloSettings
     /// <summary>Whether the sample application runs on the shipped flights (<c>sample</c>).</summary>
     public bool Sample { get; init; } = true;
 
-    /// <summary>PostgreSQL for clustering and grain state, in the orleans build only (<c>ConnectionStrings:Streams</c>).</summary>
+    /// <summary>
+    /// PostgreSQL for logs and grain state (<c>postgres</c>, or <c>ConnectionStrings:Streams</c>), in the orleans build for clustering too; null for files.
+    /// </summary>
     public string? PostgreSql { get; init; }
+
+    /// <summary>The schema of the logs in that database (<c>schema</c>).</summary>
+    public string PostgreSqlSchema { get; init; } = "streams";
+
+    /// <summary>Connections that write at the same time (<c>postgres-writers</c>).</summary>
+    public int PostgreSqlWriters { get; init; } = 4;
+
+    /// <summary>Connections for reads and all else (<c>postgres-readers</c>).</summary>
+    public int PostgreSqlReaders { get; init; } = 4;
+
+    /// <summary>How long the server may stay away before an operation fails (<c>postgres-patience-ms</c>).</summary>
+    public TimeSpan PostgreSqlPatience { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Whether that schema is made and brought to this version at the start (<c>migrate</c>: on or off).</summary>
+    public bool Migrate { get; init; } = true;
 
     /// <summary>The Orleans cluster's id (<c>cluster-id</c>), in the orleans build only.</summary>
     public string ClusterId { get; init; } = "streams";
@@ -45,6 +62,9 @@ public sealed record SiloSettings
 
     /// <summary>The port for clients (<c>gateway-port</c>; 0: any that is free), in the orleans build only.</summary>
     public int GatewayPort { get; init; } = 30000;
+
+    /// <summary>Limits that differ from their defaults, by name (<c>limits:NAME</c>; the README has the table).</summary>
+    public IReadOnlyDictionary<string, long> Limits { get; init; } = new Dictionary<string, long>();
 
     /// <summary>The folder of logs.</summary>
     public string LogsPath => Path.Combine(DataPath, "logs");
@@ -81,11 +101,22 @@ public sealed record SiloSettings
             JournalBytes = Number(configuration, "journal-bytes", 128L * 1024 * 1024, 0, 1L << 36),
             OpenFilesMax = (int)Number(configuration, "open-files-max", 1024, 1, 1_000_000),
             Sample = configuration["sample"] is not { Length: > 0 } sample || (bool.TryParse(sample, out var on) ? on : throw Invalid("sample", sample, "true or false")),
-            PostgreSql = configuration.GetConnectionString("Streams") is { Length: > 0 } connection ? connection : null,
+            PostgreSql = new[] { configuration["postgres"], configuration.GetConnectionString("Streams") }.FirstOrDefault(text => !string.IsNullOrWhiteSpace(text)),
+            PostgreSqlSchema = configuration["schema"] is { Length: > 0 } schema ? schema : "streams",
+            PostgreSqlWriters = (int)Number(configuration, "postgres-writers", 4, 1, 64),
+            PostgreSqlReaders = (int)Number(configuration, "postgres-readers", 4, 1, 64),
+            PostgreSqlPatience = TimeSpan.FromMilliseconds(Number(configuration, "postgres-patience-ms", 15_000, 100, 600_000)),
+            Migrate = (configuration["migrate"] ?? "on") switch
+            {
+                "on" => true,
+                "off" => false,
+                var other => throw Invalid("migrate", other, "on or off"),
+            },
             ClusterId = configuration["cluster-id"] ?? "streams",
             ServiceId = configuration["service-id"] ?? "streams",
             SiloPort = Port(configuration, "silo-port", 11111),
             GatewayPort = Port(configuration, "gateway-port", 30000),
+            Limits = SiloLimit.Read(configuration),
         };
     }
 

@@ -31,7 +31,7 @@ internal sealed partial class FileLog
                     return ValueTask.FromResult(new LogRead(default, offset));
                 }
 
-                if (_chunks.Count > 0 && _chunks[0].BaseOffset <= offset)
+                if (_chunks.Count > 0 && _chunks[0].BaseOffset <= offset && offset >= _rewrittenEndOffset)
                 {
                     return ValueTask.FromResult(ChunkOf(offset).Read(offset, maxBytes, _durableEndOffset));
                 }

@@ -20,6 +20,7 @@ internal sealed class LogRecovery(FileHandles handles, ILogger logger, LogId id,
 
     public RecoveredLog Run()
     {
+        SegmentSwap.Recover(_files, folder);
         RemoveLeftovers();
         var epoch = ReadState(LogPaths.EpochFile);
         var start = ReadState(LogPaths.StartFile);

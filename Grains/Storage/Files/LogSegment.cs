@@ -115,6 +115,32 @@ internal sealed class LogSegment : IDisposable
         FileHandles files, string folder, long baseOffset, DurableMark mark, SegmentIndex index, IStorageFile data, IStorageFile indexFile) =>
         new(files, folder, baseOffset, mark) { _activeIndex = index, _data = data, _indexFile = indexFile };
 
+    /// <summary>A segment that takes the place of others: complete, its file open under another name still, its index only in memory.</summary>
+    public static LogSegment Rewritten(FileHandles files, string folder, long baseOffset, DurableMark mark, SegmentIndex index, IStorageFile data) =>
+        new(files, folder, baseOffset, mark) { _activeIndex = index, _data = data };
+
+    /// <summary>
+    /// A rewritten segment has its own name now: its file is opened by that from here on (a reader that is at the old handle begins again), its index is
+    /// written, and it is like any sealed one.
+    /// </summary>
+    public void Settle()
+    {
+        IStorageFile? unnamed;
+        lock (_gate)
+        {
+            unnamed = _data;
+            _data = null;
+        }
+
+        unnamed?.Dispose();
+        using (var file = _files.Files.Open(IndexPath, FileOpening.Create))
+        {
+            _activeIndex!.PersistAll(file, Mark);
+        }
+
+        Seal();
+    }
+
     /// <summary>Tells what was written.</summary>
     public void Publish(DurableMark mark) => (Bytes, EndOffset, MaxTimestamp) = (mark.Position, mark.EndOffset, mark.MaxTimestamp);
 

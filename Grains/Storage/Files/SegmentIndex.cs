@@ -60,6 +60,18 @@ internal sealed class SegmentIndex(long baseOffset)
         }
     }
 
+    /// <summary>The entries as they are now.</summary>
+    public IReadOnlyList<IndexEntry> Entries
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _entries];
+            }
+        }
+    }
+
     /// <summary>The size of the file with all entries that were written.</summary>
     public long FileBytes => HeaderBytes + ((long)_persisted * EntryBytes);
 

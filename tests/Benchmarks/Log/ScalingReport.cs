@@ -7,6 +7,24 @@ internal static class ScalingReport
 {
     private const int Runs = 5;
 
+    /// <summary>Runs it by its arguments: a scale, then one part; null when they are others.</summary>
+    public static Task<int>? FromArguments(string[] arguments)
+    {
+        if (arguments.Length > 2 || arguments.ElementAtOrDefault(1) is not (null or "throughput" or "fetch" or "opening" or "idle") ||
+            !double.TryParse(arguments.ElementAtOrDefault(0) ?? "1", NumberStyles.Float, CultureInfo.InvariantCulture, out var scale) || scale is not (> 0 and <= 100))
+        {
+            return null;
+        }
+
+        return DoneAsync();
+
+        async Task<int> DoneAsync()
+        {
+            await RunAsync(scale, arguments.ElementAtOrDefault(1));
+            return 0;
+        }
+    }
+
     /// <param name="scale">1 for the quoted figures; less for a quick look.</param>
     /// <param name="part">throughput, fetch, opening or idle; null for all.</param>
     public static async Task RunAsync(double scale, string? part)
