@@ -43,9 +43,10 @@ public sealed class FileLogStorage : ILogStorage
         _files = files;
         _root = Path.GetFullPath(options.RootPath);
         _folderLock = TakeFolder();
+        var generation = 0L;
         try
         {
-            Guarded(() => JournalReplay.Run(files, _root, logger));
+            Guarded(() => generation = JournalReplay.Run(files, _root, logger));
         }
         catch
         {
@@ -59,7 +60,7 @@ public sealed class FileLogStorage : ILogStorage
             writers,
             new FileIoQueue("log-read", Math.Max(1, options.ReaderThreads)),
             new TailCache(options.TailCacheBytes, new BufferPool(options.SpareBufferBytes)),
-            new FlushJournal(files, _root, options.JournalBytes, writers, _settlers, timeProvider, logger),
+            new FlushJournal(files, _root, options.JournalBytes, generation, writers, _settlers, timeProvider, logger),
             timeProvider,
             logger);
     }

@@ -69,15 +69,17 @@ internal sealed class FlushJournal : IDisposable
     /// <param name="files">The disk.</param>
     /// <param name="root">The data folder.</param>
     /// <param name="bytes">The size of both halves together; 0 for no journal.</param>
+    /// <param name="generation">The largest generation that the journal has used before.</param>
     /// <param name="workers">Threads that lead rounds.</param>
     /// <param name="settlers">Threads that flush segments in the background.</param>
     /// <param name="time">Numbers generations.</param>
     /// <param name="logger">Hears of failures.</param>
-    public FlushJournal(IFileSystem files, string root, long bytes, FileIoQueue workers, FileIoQueue settlers, TimeProvider time, ILogger logger)
+    public FlushJournal(IFileSystem files, string root, long bytes, long generation, FileIoQueue workers, FileIoQueue settlers, TimeProvider time, ILogger logger)
     {
         _files = files;
         _folder = JournalReplay.FolderOf(root);
         _halfBytes = bytes / 2 / JournalFrame.Alignment * JournalFrame.Alignment;
+        _generation = generation;
         _workers = workers;
         _settlers = settlers;
         _time = time;

@@ -26,10 +26,11 @@ internal static class JournalReplay
         file.Flush();
     }
 
-    /// <summary>Replays the journal: for one log, or for all, which then empties it.</summary>
+    /// <summary>Replays the journal: for one log, or for all, which then empties it. Returns the largest generation in it: the next one must be larger.</summary>
     /// <exception cref="IOException">The disk.</exception>
-    public static void Run(IFileSystem files, string root, ILogger logger, LogId? only = null)
+    public static long Run(IFileSystem files, string root, ILogger logger, LogId? only = null)
     {
+        var highest = 0L;
         var found = new List<FoundEntry>();
         var halves = new List<IStorageFile>();
         try
@@ -39,7 +40,7 @@ internal static class JournalReplay
                 if (files.FileExists(FileOf(root, half)))
                 {
                     halves.Add(files.Open(FileOf(root, half), only is null ? FileOpening.ReadWrite : FileOpening.Read));
-                    if (Collect(halves[^1], found))
+                    if (Collect(halves[^1], found, ref highest))
                     {
                         logger.JournalDamaged(FileOf(root, half));
                     }
@@ -58,9 +59,13 @@ internal static class JournalReplay
             if (only is null && found.Count > 0)
             {
                 logger.JournalReplayed(found.Count, logs);
-                var generation = found.Max(entry => entry.Generation);
-                halves.ForEach(half => Empty(half, ++generation));
+                foreach (var half in halves)
+                {
+                    Empty(half, ++highest);
+                }
             }
+
+            return highest;
         }
         finally
         {
@@ -72,7 +77,7 @@ internal static class JournalReplay
     /// The frames of a half's last use. Behind a damaged frame the whole ones of the same generation still count: they were acknowledged, and the recovery of
     /// a log finds the hole in it when the log has entries behind. Tells whether there was such damage.
     /// </summary>
-    private static bool Collect(IStorageFile file, List<FoundEntry> found)
+    private static bool Collect(IStorageFile file, List<FoundEntry> found, ref long highest)
     {
         var length = file.Length;
         var buffer = ArrayPool<byte>.Shared.Rent(BlockBytes);
@@ -82,31 +87,30 @@ internal static class JournalReplay
             long? generation = null;
             var sequence = -1L;
             var isDamaged = false;
+            var isUsed = true;
             for (var position = 0L; length - position >= JournalFrame.HeaderBytes;)
             {
                 var step = (long)JournalFrame.Alignment;
-                if (file.Read(position, header) == header.Length && JournalFrame.ReadHeader(header) is { } frame &&
-                    frame.Generation == (generation ?? frame.Generation) && frame.Sequence > sequence &&
+                var read = file.Read(position, header) == header.Length ? JournalFrame.ReadHeader(header) : null;
+                highest = Math.Max(highest, read?.Generation ?? 0);
+                if (isUsed && read is { } frame && frame.Generation == (generation ?? frame.Generation) && frame.Sequence > sequence &&
                     JournalFrame.HeaderBytes + frame.EntriesBytes + frame.DataBytes <= length - position &&
                     TryRead(file, position, frame.EntriesBytes, frame.DataBytes, ref buffer))
                 {
-                    isDamaged |= frame.Sequence != sequence + 1;
-                    (generation, sequence) = (frame.Generation, frame.Sequence);
-                    step = JournalFrame.SizeOf(frame.EntriesBytes, frame.DataBytes);
                     if (frame.EntriesBytes == 0)
                     {
                         // Emptied; nothing behind it counts.
                         return false;
                     }
 
+                    isDamaged |= frame.Sequence != sequence + 1;
+                    (generation, sequence) = (frame.Generation, frame.Sequence);
+                    step = JournalFrame.SizeOf(frame.EntriesBytes, frame.DataBytes);
                     AddEntries(file, buffer.AsSpan(JournalFrame.HeaderBytes, frame.EntriesBytes), frame.Generation, frame.Sequence, position + JournalFrame.HeaderBytes + frame.EntriesBytes, found);
                 }
-                else if (generation is null)
-                {
-                    // Its first frame was being written: what stood here before was settled.
-                    return false;
-                }
 
+                // When the first frame is torn it was being written: what stood here before was settled, and only its generation matters.
+                isUsed &= generation is not null;
                 position += step;
             }
 

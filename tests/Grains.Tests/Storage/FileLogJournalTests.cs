@@ -246,6 +246,29 @@ public sealed class FileLogJournalTests
     }
 
     [Fact]
+    public async Task Frames_of_an_earlier_run_are_never_taken_for_those_of_this_one_even_when_the_clock_stands_still()
+    {
+        // A first run leaves many frames; the second one tears its first frame; the third one writes a single frame before them.
+        var first = Create(_disk, Small);
+        var log = await first.OpenAsync(Id, new LogOptions());
+        for (var i = 0; i < 6; i++)
+        {
+            await log.AppendAsync(TestBatches.Of($"first{i}"));
+        }
+
+        await first.DisposeAsync();
+        _disk.Overwrite(First, [.. new byte[JournalFrame.Alignment], .. _disk.Bytes(First)[JournalFrame.Alignment..]]);
+        var third = Create(_disk, Small);
+        log = await third.OpenAsync(Id, new LogOptions());
+        await log.TruncatePrefixAsync(log.DurableEndOffset);
+        await log.AppendAsync(TestBatches.Of("third"));
+        var found = JournalReplay.Run(_disk, "/data", NullLogger.Instance, new LogId("nobody"));
+        var generations = Enumerable.Range(0, 7).Select(i => JournalFrame.ReadHeader(_disk.Bytes(First).AsSpan(i * JournalFrame.Alignment))?.Generation).ToList();
+        generations[0].ShouldBe(found);
+        generations.Skip(1).ShouldAllBe(generation => generation == null || generation < found);
+    }
+
+    [Fact]
     public async Task A_frame_has_the_bytes_that_its_format_says()
     {
         var storage = Create(_disk, Small);
