@@ -56,7 +56,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     public long PendingBytes => _pendingBytes;
 
     /// <summary>Since when nobody appended, read or waited.</summary>
-    public TimeSpan IdleTime => _appendsInFlight > 0 || _waiters.Count > 0 ? TimeSpan.Zero : _time.GetElapsedTime(_lastUse);
+    public TimeSpan IdleTime => _appendsInFlight > 0 || _waiters.Count > 0 || !_compacting.IsCompleted ? TimeSpan.Zero : _time.GetElapsedTime(_lastUse);
 
     public int ProducerCount => _producers.Count;
 

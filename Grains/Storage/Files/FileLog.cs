@@ -21,7 +21,7 @@ internal sealed record FileLogShared(
 ///                       Closed   (Fenced and Failed stay what they are when disposed)
 /// </code>
 /// </summary>
-internal sealed partial class FileLog : ILog
+internal sealed partial class FileLog : ILog, ITailOwner
 {
     private readonly Lock _gate = new();
     private readonly FileLogShared _shared;

@@ -1,5 +1,12 @@
 namespace OrleansStreams.Storage.Files;
 
+/// <summary>A log whose chunks a <see cref="TailCache"/> bounds.</summary>
+internal interface ITailOwner
+{
+    /// <summary>Lets go of a chunk, as soon as it is written. Called without any lock of the cache.</summary>
+    void Evict(TailChunk chunk);
+}
+
 /// <summary>
 /// Bounds what all logs together keep in memory of their ends. Chunks leave in the order in which they came, the one that a quiet log still appends
 /// to as well, so a busy log gets what idle ones don't need. What is not written yet is never let go (producers are bounded elsewhere).
@@ -24,7 +31,7 @@ internal sealed class TailCache(long bytesMax, BufferPool buffers)
     public long Bytes => Volatile.Read(ref _bytes);
 
     /// <summary>A new chunk for at least so many bytes, larger where there is room; may be called under the log's lock.</summary>
-    public TailChunk Add(FileLog log, int bytes, int wanted, long baseOffset)
+    public TailChunk Add(ITailOwner log, int bytes, int wanted, long baseOffset)
     {
         // A log's share, so that the chunks of many logs are not thrown away before they are full.
         var share = bytesMax / 2 / Math.Max(1, Volatile.Read(ref _logs));
@@ -87,9 +94,9 @@ internal sealed class TailCache(long bytesMax, BufferPool buffers)
 }
 
 /// <summary>A chunk of one log's end.</summary>
-internal sealed class TailChunk(FileLog log, byte[] buffer, long baseOffset, Action<byte[]> giveBack) : LogChunk(buffer, baseOffset, giveBack)
+internal sealed class TailChunk(ITailOwner log, byte[] buffer, long baseOffset, Action<byte[]> giveBack) : LogChunk(buffer, baseOffset, giveBack)
 {
-    public FileLog Log => log;
+    public ITailOwner Log => log;
 
     /// <summary>The chunk that goes on behind this one, once there is one.</summary>
     public TailChunk? Next { get; set; }

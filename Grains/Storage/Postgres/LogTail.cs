@@ -4,17 +4,17 @@ using OrleansStreams.Storage.Files;
 namespace OrleansStreams.Storage.Postgres;
 
 /// <summary>A place in a log's tail: behind the last batch of an append.</summary>
-internal readonly record struct TailMark(WrittenChunk Chunk, int Position);
+internal readonly record struct TailMark(TailChunk Chunk, int Position);
 
 /// <summary>
 /// The end of a log in memory: what waits to be written, and behind it what was written last, for readers. Not safe for concurrent use: its
 /// log's lock guards it. What it hands out stays valid and unchanged.
 /// </summary>
-internal sealed class LogTail
+internal sealed class LogTail(ITailOwner owner, TailCache cache)
 {
-    private readonly List<WrittenChunk> _chunks = [];
-    private int _nextChunkBytes = WrittenTails.ChunkBytesMin;
-    private WrittenChunk? _writeChunk;
+    private readonly List<TailChunk> _chunks = [];
+    private int _nextChunkBytes = TailCache.ChunkBytesMin;
+    private TailChunk? _writeChunk;
     private int _writePosition;
 
     /// <summary>Behind the last batch.</summary>
@@ -55,8 +55,8 @@ internal sealed class LogTail
         return _chunks[low].Read(offset, maxBytes, limitOffset);
     }
 
-    /// <summary>The bytes from what was written up to a mark; chunks that are written to their ends by then go to <paramref name="passed"/>.</summary>
-    public List<ReadOnlyMemory<byte>> Unwritten(TailMark end, List<WrittenChunk> passed)
+    /// <summary>The bytes from what was written up to a mark.</summary>
+    public List<ReadOnlyMemory<byte>> Unwritten(TailMark end)
     {
         var parts = new List<ReadOnlyMemory<byte>>();
         var chunk = _writeChunk!;
@@ -64,7 +64,6 @@ internal sealed class LogTail
         for (; chunk != end.Chunk; chunk = chunk.Next!, position = 0)
         {
             AddPart(chunk.Length);
-            passed.Add(chunk);
         }
 
         AddPart(end.Position);
@@ -80,7 +79,11 @@ internal sealed class LogTail
     }
 
     /// <summary>All up to a mark is written.</summary>
-    public void Written(TailMark end) => (_writeChunk, _writePosition) = (end.Chunk, end.Position);
+    public void Written(TailMark end, bool isAll)
+    {
+        (_writeChunk, _writePosition) = (end.Chunk, end.Position);
+        ReleaseEvicted(isAll);
+    }
 
     /// <summary>Takes back all that is not written; nobody was shown it.</summary>
     public void CutBack(long endOffset)
@@ -90,39 +93,60 @@ internal sealed class LogTail
             return;
         }
 
-        var last = _chunks.IndexOf(_writeChunk);
-        _chunks.RemoveRange(last + 1, _chunks.Count - last - 1);
+        for (var last = _chunks.IndexOf(_writeChunk); _chunks.Count - 1 > last;)
+        {
+            cache.Release(_chunks[^1]);
+            _chunks.RemoveAt(_chunks.Count - 1);
+        }
+
         _writeChunk.Next = null;
         _writeChunk.CutBack(endOffset);
+        ReleaseEvicted(isAllWritten: true);
     }
 
-    /// <summary>Lets go of a chunk that the cache wants back, once it is the oldest.</summary>
-    public void Evict(WrittenChunk chunk)
+    /// <summary>Lets go of a chunk that the cache wants back, once it is the oldest and written.</summary>
+    public void Evict(TailChunk chunk, bool isAllWritten)
     {
         chunk.IsEvicted = true;
-        while (_chunks.Count > 0 && _chunks[0].IsEvicted)
-        {
-            _chunks[0].Release();
-            _chunks.RemoveAt(0);
-        }
+        ReleaseEvicted(isAllWritten);
     }
 
     /// <summary>Lets go of everything.</summary>
     public void Clear()
     {
-        foreach (var chunk in _chunks)
+        if (_chunks.Count > 0)
         {
-            chunk.Release();
+            _chunks.ForEach(cache.Release);
+            _chunks.Clear();
+            cache.CountLog(-1);
         }
 
-        _chunks.Clear();
         _writeChunk = null;
+    }
+
+    private void ReleaseEvicted(bool isAllWritten)
+    {
+        while (_chunks.Count > 0 && _chunks[0].IsEvicted && (_chunks[0] != _writeChunk || isAllWritten))
+        {
+            _writeChunk = _chunks[0] == _writeChunk ? null : _writeChunk;
+            cache.Release(_chunks[0]);
+            _chunks.RemoveAt(0);
+            if (_chunks.Count == 0)
+            {
+                cache.CountLog(-1);
+            }
+        }
     }
 
     private void AddChunk(int bytes, long offset)
     {
-        var chunk = new WrittenChunk(GC.AllocateUninitializedArray<byte>(Math.Max(bytes, _nextChunkBytes)), offset);
-        _nextChunkBytes = Math.Min(_nextChunkBytes * 2, WrittenTails.ChunkBytesMax);
+        if (_chunks.Count == 0)
+        {
+            cache.CountLog(1);
+        }
+
+        var chunk = cache.Add(owner, bytes, _nextChunkBytes, offset);
+        _nextChunkBytes = Math.Min(_nextChunkBytes * 2, TailCache.ChunkBytesMax);
         if (_writeChunk is null)
         {
             _writeChunk = chunk;

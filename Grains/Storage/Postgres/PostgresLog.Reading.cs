@@ -116,10 +116,10 @@ internal sealed partial class PostgresLog
 
             var rows = (int)Math.Clamp((maxBytes * segment.Batches / Math.Max(1, segment.Bytes)) + 2, 1, ReadRowsMax);
             var end = Math.Min(segment.EndOffset, DurableEndOffset);
-            var bytes = await _shared.Database.RunAsync(connection => ReadRowsAsync(connection, offset, maxBytes, end, rows, cancellationToken), cancellationToken);
-            if (bytes.Length > 0)
+            var (lent, length) = await _shared.Database.RunAsync(connection => ReadRowsAsync(connection, offset, maxBytes, end, rows, cancellationToken), cancellationToken);
+            if (lent is not null)
             {
-                return new LogRead(bytes, Checked(bytes, offset));
+                return new LogRead(lent.Bytes.AsMemory(0, length), Checked(lent.Bytes.AsSpan(0, length), offset), lent.HandOver());
             }
 
             if (!await _shared.Database.RunAsync(LeadsAsync, cancellationToken))
@@ -157,7 +157,7 @@ internal sealed partial class PostgresLog
         return _active;
     }
 
-    private async Task<byte[]> ReadRowsAsync(NpgsqlConnection connection, long offset, int maxBytes, long endOffset, int rows, CancellationToken cancellationToken)
+    private async Task<(LentBuffer? Lent, int Length)> ReadRowsAsync(NpgsqlConnection connection, long offset, int maxBytes, long endOffset, int rows, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(ReadSql, connection)
         {
@@ -168,22 +168,18 @@ internal sealed partial class PostgresLog
             },
         };
         await using var reader = await command.ExecuteReaderAsync(CommandBehavior.SequentialAccess, cancellationToken);
-        byte[] bytes = [];
+        LentBuffer? lent = null;
         var read = 0;
         while (await reader.ReadAsync(cancellationToken))
         {
-            if (read == 0)
-            {
-                bytes = GC.AllocateUninitializedArray<byte>(checked((int)reader.GetInt64(1)));
-            }
-
+            lent ??= new LentBuffer(_shared.Cache.Buffers.Rent(checked((int)reader.GetInt64(1))), _shared.Cache.Buffers.Return);
             var length = reader.GetInt32(2);
             await using var data = await reader.GetStreamAsync(3, cancellationToken);
-            await data.ReadExactlyAsync(bytes.AsMemory(read, length), cancellationToken);
+            await data.ReadExactlyAsync(lent.Bytes.AsMemory(read, length), cancellationToken);
             read += length;
         }
 
-        return bytes;
+        return (lent, read);
     }
 
     /// <summary>Checks header, order and CRC of every batch; returns the offset after the last.</summary>

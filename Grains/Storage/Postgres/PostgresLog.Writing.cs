@@ -41,16 +41,15 @@ internal sealed partial class PostgresLog
                 bytes += append.Bytes;
             }
 
-            var passed = new List<WrittenChunk>();
             var rows = new List<BatchRow>();
             var closed = new List<SegmentRow>();
             var active = _active;
-            foreach (var part in _tail.Unwritten(appends[^1].End, passed))
+            foreach (var part in _tail.Unwritten(appends[^1].End))
             {
                 active = BatchRow.Split(part, rows, active, closed, _options.SegmentBytes);
             }
 
-            _inFlight = new InFlight(appends, passed, closed, active);
+            _inFlight = new InFlight(appends, closed, active);
             return new RoundPart
             {
                 Owner = this,
@@ -68,25 +67,20 @@ internal sealed partial class PostgresLog
     public bool Written(RoundPart part)
     {
         bool hasMore;
-        InFlight written;
         lock (_gate)
         {
-            written = TakeInFlight(part);
+            var written = TakeInFlight(part);
             var last = written.Appends[^1];
-            _tail.Written(last.End);
             _closed.AddRange(written.Closed);
             _active = written.Active;
             Volatile.Write(ref _durableEndOffset, last.EndOffset);
             Volatile.Write(ref _nextOffset, _pending.Count == 0 ? last.EndOffset : _nextOffset);
+            _tail.Written(last.End, isAll: _pending.Count == 0);
             written.Appends.ForEach(append => append.Done.TrySetResult());
             hasMore = Next();
         }
 
-        foreach (var chunk in written.Passed)
-        {
-            _shared.Cache.Retire(this, chunk);
-        }
-
+        _shared.Cache.Trim();
         return hasMore;
     }
 

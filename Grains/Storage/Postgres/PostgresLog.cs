@@ -48,7 +48,7 @@ internal sealed partial class PostgresLog : ILog, ITailOwner, IRoundOwner
         _forget = forget;
         _key = opened.Key;
         _synchronousCommit = shared.Database.SynchronousCommitFor(options);
-        _tail = new LogTail();
+        _tail = new LogTail(this, shared.Cache);
         _closed = opened.Closed;
         _active = opened.Active;
         _startOffset = opened.StartOffset;
@@ -133,11 +133,11 @@ internal sealed partial class PostgresLog : ILog, ITailOwner, IRoundOwner
         }
     }
 
-    public void Evict(WrittenChunk chunk)
+    public void Evict(TailChunk chunk)
     {
         lock (_gate)
         {
-            _tail.Evict(chunk);
+            _tail.Evict(chunk, isAllWritten: _durableEndOffset == _nextOffset);
         }
     }
 
@@ -212,5 +212,5 @@ internal sealed partial class PostgresLog : ILog, ITailOwner, IRoundOwner
         public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
-    private sealed record InFlight(List<PendingAppend> Appends, List<WrittenChunk> Passed, List<SegmentRow> Closed, SegmentRow Active);
+    private sealed record InFlight(List<PendingAppend> Appends, List<SegmentRow> Closed, SegmentRow Active);
 }

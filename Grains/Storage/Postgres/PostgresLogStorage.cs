@@ -4,7 +4,7 @@ using OrleansStreams.Storage.Files;
 namespace OrleansStreams.Storage.Postgres;
 
 /// <summary>What the logs of one storage share.</summary>
-internal sealed record PostgresLogShared(PostgresDatabase Database, RoundWriter Writer, RowJanitor Janitor, WrittenTails Cache);
+internal sealed record PostgresLogShared(PostgresDatabase Database, RoundWriter Writer, RowJanitor Janitor, TailCache Cache);
 
 /// <summary>
 /// Logs in PostgreSQL: one row per record batch, appended for many logs in one transaction, fenced by the leader epoch in that same transaction. Any number
@@ -24,7 +24,8 @@ public sealed class PostgresLogStorage : ILogStorage
     {
         ArgumentNullException.ThrowIfNull(database);
         _database = database;
-        _shared = new PostgresLogShared(database, new RoundWriter(database), new RowJanitor(database), new WrittenTails(database.Options.TailCacheBytes));
+        _shared = new PostgresLogShared(
+            database, new RoundWriter(database), new RowJanitor(database), new TailCache(database.Options.TailCacheBytes, new BufferPool(database.Options.SpareBufferBytes)));
     }
 
     /// <summary>The deletions under way; for tests.</summary>

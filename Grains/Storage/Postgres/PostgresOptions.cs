@@ -27,6 +27,9 @@ public sealed record PostgresOptions
     /// <summary>Bytes of the logs' ends that are kept in memory for readers, for all logs together.</summary>
     public long TailCacheBytes { get; init; } = 64L * 1024 * 1024;
 
+    /// <summary>Bytes of buffers at most that wait to be used again for chunks of the logs' ends and for reads.</summary>
+    public long SpareBufferBytes { get; init; } = 64L * 1024 * 1024;
+
     /// <summary>
     /// How long the server may stay away: within it a lost connection is made anew and what was under way is resolved, past it the operation fails with
     /// StorageError (an append whose transaction was under way with outcome unknown).
