@@ -6,8 +6,10 @@ Command[] commands =
     TopicsCommand.Create(),
     ProduceCommand.Create(),
     ConsumeCommand.Create(),
+    RecordsCommand.Create(),
     GroupsCommand.Create(),
     AppsCommand.Create(),
+    LogCommand.Create(),
     DemoCommand.Create(),
 ];
 

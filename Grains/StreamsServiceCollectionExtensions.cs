@@ -2,9 +2,11 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using OrleansStreams.Groups;
 using OrleansStreams.Log;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Processing;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
+using OrleansStreams.Storage.Postgres;
 
 namespace OrleansStreams;
 
@@ -15,6 +17,8 @@ public static class StreamsServiceCollectionExtensions
     public static IServiceCollection AddStreamsGrains(this IServiceCollection services, StreamsOptions? options = null)
     {
         services.TryAddSingleton(options ?? new StreamsOptions());
+        services.TryAddSingleton<CompactionSlots>();
+        services.TryAddSingleton<PartitionMaintenance>();
         services.AddOptions<GroupOptions>();
         services.AddStreamProcessing();
         services.TryAddSingleton<IApplicationCatalog>(provider => provider.GetRequiredService<StreamApplicationRegistry>());
@@ -26,6 +30,15 @@ public static class StreamsServiceCollectionExtensions
     {
         services.AddSingleton(options);
         services.AddSingleton<ILogStorage, FileLogStorage>();
+        return services;
+    }
+
+    /// <summary>Keeps logs in a schema of a PostgreSQL database, which is connected when the storage is first used or <see cref="PostgresDatabase.StartAsync"/> is called.</summary>
+    public static IServiceCollection AddPostgresLogStorage(this IServiceCollection services, PostgresOptions options)
+    {
+        services.AddSingleton(options);
+        services.AddSingleton<PostgresDatabase>();
+        services.AddSingleton<ILogStorage, PostgresLogStorage>();
         return services;
     }
 

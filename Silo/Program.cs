@@ -27,10 +27,10 @@ try
     }
 
     var app = builder.Build();
-    app.OpenStorage();
+    var data = await app.OpenStorageAsync();
     app.MapStreamsApi();
     app.Lifetime.ApplicationStarted.Register(() => started = true);
-    app.Lifetime.ApplicationStarted.Register(() => SiloLog.Started(app.Logger, ActorRuntimeHosting.Name, settings.DataPath, string.Join(' ', app.Urls)));
+    app.Lifetime.ApplicationStarted.Register(() => SiloLog.Started(app.Logger, ActorRuntimeHosting.Name, data, string.Join(' ', app.Urls)));
     return await app.RunToEndAsync(Console.Error);
 }
 catch (StreamsException error)

@@ -16,6 +16,7 @@ summary() {
 }
 fail() { echo "$1" >&2; failed=$((failed + 1)); summary; exit 1; }
 
+bash tests/Postgres/server.sh install || fail "PostgreSQL, which tests start servers of, is not there and could not be installed"
 dotnet build Orleans.Streams.sln -c Release --nologo -v q || fail "the build failed"
 dotnet build Grains -c Release --nologo -v q -p:ActorRuntime=abstractions || fail "grain code does not compile against the official Orleans.Core.Abstractions"
 

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Invocation;
 using OrleansStreams.ClientApp.Output;
 using OrleansStreams.ClientApp.Server;
+using OrleansStreams.Errors;
 
 namespace OrleansStreams.ClientApp.Commands;
 
@@ -68,8 +69,8 @@ internal static class CommandRunner
             case CommandFailedException failed:
                 Complain(OneLine(failed.Message));
                 return failed.ExitCode;
-            case ServerException server:
-                Complain(OneLine(server.Message));
+            case ServerException or StreamsException:
+                Complain(OneLine(exception.Message));
                 return Failed;
             case IOException or UnauthorizedAccessException:
                 Complain(OneLine(exception.Message));

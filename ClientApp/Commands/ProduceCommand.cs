@@ -151,11 +151,22 @@ internal static class ProduceCommand
                 topic,
                 records = sender.Sent,
                 partitions = sender.Partitions.Select(entry => new { partition = entry.Key, records = entry.Value.Records, lastOffset = entry.Value.LastOffset }),
+                duplicates = sender.Duplicates,
+                originals = sender.Originals.Select(entry => new { line = entry.Line, partition = entry.Partition, offset = entry.Offset, timestamp = entry.Timestamp }),
             });
+            return;
         }
-        else
+
+        session.Terminal.WriteLine(string.Create(CultureInfo.InvariantCulture, $"wrote {sender.Sent - sender.Duplicates} record(s) to '{topic}'"));
+        foreach (var original in sender.Originals)
         {
-            session.Terminal.WriteLine(string.Create(CultureInfo.InvariantCulture, $"wrote {sender.Sent} record(s) to '{topic}'"));
+            session.Terminal.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"line {original.Line} was there before: partition {original.Partition}, offset {original.Offset}"));
+        }
+
+        if (sender.Duplicates > sender.Originals.Count)
+        {
+            session.Terminal.WriteLine(string.Create(CultureInfo.InvariantCulture, $"and {sender.Duplicates - sender.Originals.Count} more"));
         }
     }
 }

@@ -3,35 +3,37 @@ using OrleansStreams.ClientApp.Server;
 
 namespace OrleansStreams.ClientApp.Commands;
 
-/// <summary>topics create | list | describe | delete.</summary>
+/// <summary>topics create | list | describe | alter | delete.</summary>
 internal static class TopicsCommand
 {
     private static readonly Argument<string> Topic = new("topic") { Description = "The topic's name." };
 
-    public static Command Create() => new("topics", "Creates, lists, describes and deletes topics.")
+    private static readonly Option<string[]> Config = new("--config")
+    {
+        Description = "A configuration value under Kafka's name, for example retention.ms=86400000 or cleanup.policy=compact. May stand several times.",
+        HelpName = "NAME=VALUE",
+    };
+
+    public static Command Create() => new("topics", "Creates, lists, describes, changes and deletes topics.")
     {
         SharedOptions.Server,
         SharedOptions.Json,
         CreateTopic(),
         List(),
         Describe(),
+        Alter(),
         Delete(),
     };
 
     private static Command CreateTopic()
     {
         var partitions = new Option<int>("--partitions", "-p") { Description = "The number of partitions.", HelpName = "N", DefaultValueFactory = _ => 1 };
-        var config = new Option<string[]>("--config")
-        {
-            Description = "A configuration value under Kafka's name, for example retention.ms=86400000. May stand several times.",
-            HelpName = "NAME=VALUE",
-        };
-        var command = new Command("create", "Creates a topic.") { Topic, partitions, config };
+        var command = new Command("create", "Creates a topic.") { Topic, partitions, Config };
         command.OnRun(async (session, cancellation) =>
         {
             var topic = await session.Server.PostAsync(
                 "topics",
-                new { name = session.Get(Topic), partitions = session.Get(partitions), config = SharedOptions.Pairs("--config", session.Get(config)) },
+                new { name = session.Get(Topic), partitions = session.Get(partitions), config = SharedOptions.Pairs("--config", session.Get(Config)) },
                 cancellation);
             if (session.Json)
             {
@@ -92,6 +94,34 @@ internal static class TopicsCommand
                     partition.Text("partition"), partition.Text("logStartOffset"), partition.Text("highWatermark"), partition.Text("sizeBytes"), partition.Text("leaderEpoch"),
                 })],
                 0, 1, 2, 3, 4);
+            return CommandRunner.Fine;
+        });
+        return command;
+    }
+
+    private static Command Alter()
+    {
+        var partitions = new Option<int?>("--partitions", "-p") { Description = "The new number of partitions, more than now.", HelpName = "N" };
+        var command = new Command("alter", "Changes a topic's configuration, raises its number of partitions, or both.") { Topic, partitions, Config };
+        command.OnRun(async (session, cancellation) =>
+        {
+            var config = SharedOptions.Pairs("--config", session.Get(Config));
+            if (session.Get(partitions) is null && config.Count == 0)
+            {
+                throw CommandFailedException.Usage("nothing to change; give --config NAME=VALUE, --partitions N or both.");
+            }
+
+            var topic = await session.Server.PatchAsync(
+                StreamsServer.Path("topics", session.Get(Topic)), new { partitions = session.Get(partitions), config = config.Count == 0 ? null : config }, cancellation);
+            if (session.Json)
+            {
+                session.Terminal.WriteJson(topic);
+            }
+            else
+            {
+                session.Terminal.WriteLine($"changed topic '{topic.Text("name")}'");
+            }
+
             return CommandRunner.Fine;
         });
         return command;

@@ -68,7 +68,7 @@ internal static class DemoRun
         };
         IDemoOutput output = options.Json ? new JsonDemoOutput(Console.Out) : new ConsoleDemoOutput();
         using var host = BuildHost(settings);
-        host.OpenStorage();
+        await host.OpenStorageAsync(cancellationToken);
         await host.StartAsync(cancellationToken);
         try
         {

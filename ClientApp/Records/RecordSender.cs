@@ -12,6 +12,7 @@ namespace OrleansStreams.ClientApp.Records;
 /// </summary>
 internal sealed class RecordSender(StreamsServer server, string topic, string acks)
 {
+    private const int OriginalsMax = 1_000;
     private const int BatchRecords = 1_000;
     private const int BatchBytes = 1024 * 1024;
     private static readonly TimeSpan Linger = TimeSpan.FromMilliseconds(20);
@@ -22,6 +23,12 @@ internal sealed class RecordSender(StreamsServer server, string topic, string ac
 
     /// <summary>Records that the server has acknowledged.</summary>
     public long Sent { get; private set; }
+
+    /// <summary>Those of them that were there before, by their idempotency keys: nothing was stored for them.</summary>
+    public long Duplicates { get; private set; }
+
+    /// <summary>The first of these: their lines, and where the originals stand.</summary>
+    public List<(long Line, int Partition, long Offset, long Timestamp)> Originals { get; } = [];
 
     /// <summary>How many records went to each partition, and the offset of the last.</summary>
     public SortedDictionary<int, (long Records, long LastOffset)> Partitions { get; } = [];
@@ -79,9 +86,22 @@ internal sealed class RecordSender(StreamsServer server, string topic, string ac
         try
         {
             var answer = await server.PostBytesAsync(path, Body(), cancellation);
+            var index = 0;
             foreach (var delivery in answer.EnumerateArray())
             {
                 var partition = delivery.GetProperty("partition").GetInt32();
+                var line = batch[index++].Line;
+                if (delivery.TryGetProperty("duplicate", out var duplicate) && duplicate.GetBoolean())
+                {
+                    Duplicates++;
+                    if (Originals.Count < OriginalsMax)
+                    {
+                        Originals.Add((line, partition, delivery.Long("offset"), delivery.Long("timestamp")));
+                    }
+
+                    continue;
+                }
+
                 var before = Partitions.GetValueOrDefault(partition);
                 Partitions[partition] = (before.Records + 1, delivery.Long("offset"));
             }

@@ -47,14 +47,20 @@ internal sealed class StreamsServer : IDisposable
     public Task<JsonElement> PostAsync(string path, object body, CancellationToken cancellation) =>
         PostBytesAsync(path, JsonSerializer.SerializeToUtf8Bytes(body, JsonSerializerOptions.Web), cancellation);
 
-    public Task<JsonElement> PostBytesAsync(string path, ReadOnlyMemory<byte> json, CancellationToken cancellation)
+    public Task<JsonElement> PatchAsync(string path, object body, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Patch, path, Json(JsonSerializer.SerializeToUtf8Bytes(body, JsonSerializerOptions.Web)), cancellation);
+
+    public Task<JsonElement> PostBytesAsync(string path, ReadOnlyMemory<byte> json, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Post, path, Json(json), cancellation);
+
+    public void Dispose() => http.Dispose();
+
+    private static ReadOnlyMemoryContent Json(ReadOnlyMemory<byte> json)
     {
         var content = new ReadOnlyMemoryContent(json);
         content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
-        return SendAsync(HttpMethod.Post, path, content, cancellation);
+        return content;
     }
-
-    public void Dispose() => http.Dispose();
 
     private async Task<JsonElement> SendAsync(HttpMethod method, string path, HttpContent? content, CancellationToken cancellation)
     {

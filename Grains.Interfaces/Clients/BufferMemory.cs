@@ -1,25 +1,31 @@
 namespace OrleansStreams.Clients;
 
-/// <summary>The bound on bytes that a producer holds: takes at once while there is room, else waits in order of arrival.</summary>
+/// <summary>
+/// The bound on bytes that a producer holds: takes at once while there is room, else waits in order of arrival. Every record takes from it, so the way
+/// without waiting is one interlocked addition.
+/// </summary>
 internal sealed class BufferMemory(long maxBytes, TimeProvider time)
 {
     private readonly Lock _gate = new();
     private readonly LinkedList<(long Bytes, TaskCompletionSource Granted)> _waiters = [];
     private long _used;
+    private int _waiting;
 
     public bool TryTake(long bytes)
     {
-        lock (_gate)
+        if (Volatile.Read(ref _waiting) > 0)
         {
-            // A record larger than the whole buffer passes when the buffer is empty: it must not wait for ever.
-            if (_waiters.Count > 0 || (_used + bytes > maxBytes && _used > 0))
-            {
-                return false;
-            }
+            return false;
+        }
 
-            _used += bytes;
+        if (TryAdd(bytes))
+        {
             return true;
         }
+
+        // What was added for a moment may have stood in the way of somebody who came in between.
+        Grant();
+        return false;
     }
 
     public async ValueTask TakeAsync(long bytes, TimeSpan timeout, CancellationToken cancellationToken)
@@ -33,6 +39,7 @@ internal sealed class BufferMemory(long maxBytes, TimeProvider time)
         lock (_gate)
         {
             _waiters.AddLast(waiter);
+            Interlocked.Increment(ref _waiting);
             GrantLocked();
         }
 
@@ -47,11 +54,12 @@ internal sealed class BufferMemory(long maxBytes, TimeProvider time)
                 if (waiter.List is null)
                 {
                     // Granted in the meantime: give it back.
-                    _used -= bytes;
+                    Interlocked.Add(ref _used, -bytes);
                 }
                 else
                 {
                     _waiters.Remove(waiter);
+                    Interlocked.Decrement(ref _waiting);
                 }
 
                 GrantLocked();
@@ -65,19 +73,41 @@ internal sealed class BufferMemory(long maxBytes, TimeProvider time)
 
     public void Release(long bytes)
     {
-        lock (_gate)
+        Interlocked.Add(ref _used, -bytes);
+        Grant();
+    }
+
+    /// <summary>Adds when it fits; a record larger than the whole buffer passes when the buffer is empty, for it must not wait for ever.</summary>
+    private bool TryAdd(long bytes)
+    {
+        var used = Interlocked.Add(ref _used, bytes);
+        if (used <= maxBytes || used == bytes)
         {
-            _used -= bytes;
-            GrantLocked();
+            return true;
+        }
+
+        Interlocked.Add(ref _used, -bytes);
+        return false;
+    }
+
+    // Whoever comes to wait counts itself before it looks for room, and whoever makes room looks for waiters after that: one of the two sees the other.
+    private void Grant()
+    {
+        if (Volatile.Read(ref _waiting) > 0)
+        {
+            lock (_gate)
+            {
+                GrantLocked();
+            }
         }
     }
 
     private void GrantLocked()
     {
-        while (_waiters.First is { } first && (_used + first.Value.Bytes <= maxBytes || _used <= 0))
+        while (_waiters.First is { } first && TryAdd(first.Value.Bytes))
         {
             _waiters.RemoveFirst();
-            _used += first.Value.Bytes;
+            Interlocked.Decrement(ref _waiting);
             first.Value.Granted.SetResult();
         }
     }

@@ -13,26 +13,6 @@ namespace OrleansStreams.Clients;
 public readonly record struct ConsumeResult<TKey, TValue>(
     TopicPartition Partition, long Offset, long Timestamp, TKey? Key, TValue? Value, IReadOnlyList<RecordHeader> Headers);
 
-/// <summary>Record batches that were read, not decoded: <c>foreach (var batch in batches.Split()) { var reader = new RecordBatchReader(batch); ... }</c>.</summary>
-/// <param name="Partition">Their partition.</param>
-/// <param name="Batches">Whole batches back to back; never changed afterwards. The first may begin before <paramref name="FirstOffset"/>; control batches are among them.</param>
-/// <param name="FirstOffset">The first offset that counts; records below it were read before.</param>
-/// <param name="NextOffset">The offset after the last record.</param>
-public readonly record struct ConsumedBatches(TopicPartition Partition, ReadOnlyMemory<byte> Batches, long FirstOffset, long NextOffset)
-{
-    /// <summary>The batches one by one.</summary>
-    public IEnumerable<ReadOnlyMemory<byte>> Split()
-    {
-        var rest = Batches;
-        while (!rest.IsEmpty)
-        {
-            var length = RecordBatchHeader.Read(rest.Span).TotalBytes;
-            yield return rest[..length];
-            rest = rest[length..];
-        }
-    }
-}
-
 /// <summary>Where to begin in an assigned partition.</summary>
 public readonly record struct StartPosition
 {

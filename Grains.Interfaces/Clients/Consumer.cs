@@ -13,17 +13,13 @@ namespace OrleansStreams.Clients;
 public sealed class Consumer<TKey, TValue> : IAsyncDisposable
 {
     private readonly ConsumerPartitions _partitions;
-    private readonly ConsumerOptions _options;
-    private readonly IDeserializer<TKey> _keyDeserializer;
-    private readonly IDeserializer<TValue> _valueDeserializer;
     private bool _iterating;
 
     internal Consumer(IGrainFactory grains, ClientRetry retry, ConsumerOptions options, IDeserializer<TKey> keyDeserializer, IDeserializer<TValue> valueDeserializer)
     {
         options.Validate();
-        _options = options;
-        _keyDeserializer = keyDeserializer;
-        _valueDeserializer = valueDeserializer;
+        KeyDeserializer = keyDeserializer;
+        ValueDeserializer = valueDeserializer;
         _partitions = new ConsumerPartitions(grains, retry, options);
     }
 
@@ -36,6 +32,12 @@ public sealed class Consumer<TKey, TValue> : IAsyncDisposable
         get => _partitions.Revoking;
         set => _partitions.Revoking = value;
     }
+
+    internal IDeserializer<TKey> KeyDeserializer { get; }
+
+    internal IDeserializer<TValue> ValueDeserializer { get; }
+
+    internal ConsumerPartitions Partitions => _partitions;
 
     /// <summary>Joins the group for topics; the group assigns partitions while <see cref="ConsumeAsync"/> runs.</summary>
     /// <exception cref="StreamsException">InvalidRequest without a group id, without topics, or after another Subscribe or Assign.</exception>
@@ -51,41 +53,7 @@ public sealed class Consumer<TKey, TValue> : IAsyncDisposable
     /// </summary>
     /// <exception cref="StreamsException">UnknownTopicOrPartition, OffsetOutOfRange (with <see cref="AutoOffsetReset.Error"/>), SerializationFailed (seek past
     /// the record to go on), CorruptBatch, and what the group answers.</exception>
-    public async IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
-    {
-        Begin();
-        var records = new List<ConsumeResult<TKey, TValue>>();
-        FetchedChunk? chunk = null;
-        try
-        {
-            while (true)
-            {
-                chunk = await _partitions.NextChunkAsync(cancellationToken);
-                foreach (var batch in new ConsumedBatches(chunk.From!.Partition, chunk.Batches, chunk.FirstOffset, chunk.NextOffset).Split())
-                {
-                    var failure = Decode(chunk, batch, records);
-                    for (var i = 0; i < records.Count && chunk.From.IsCurrent; i++)
-                    {
-                        yield return records[i];
-                        await _partitions.FinishedAsync(chunk, records[i].Offset + 1, cancellationToken);
-                    }
-
-                    if (failure is not null && chunk.From.IsCurrent)
-                    {
-                        throw failure;
-                    }
-                }
-
-                _partitions.Finished(chunk);
-                chunk = null;
-            }
-        }
-        finally
-        {
-            _iterating = false;
-            _partitions.Abandon(chunk);
-        }
-    }
+    public IAsyncEnumerable<ConsumeResult<TKey, TValue>> ConsumeAsync(CancellationToken cancellationToken = default) => new RecordStream<TKey, TValue>(this, cancellationToken);
 
     /// <summary>Like <see cref="ConsumeAsync"/>, with batches as they are stored: no record is decoded. Asking for the next says that the last batches are finished.</summary>
     public async IAsyncEnumerable<ConsumedBatches> ConsumeBatchesAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
@@ -98,14 +66,13 @@ public sealed class Consumer<TKey, TValue> : IAsyncDisposable
             {
                 chunk = await _partitions.NextChunkAsync(cancellationToken);
                 yield return new ConsumedBatches(chunk.From!.Partition, chunk.Batches, chunk.FirstOffset, chunk.NextOffset);
-                _partitions.Finished(chunk);
+                ConsumerPartitions.Finished(chunk);
                 chunk = null;
             }
         }
         finally
         {
-            _iterating = false;
-            _partitions.Abandon(chunk);
+            End(chunk);
         }
     }
 
@@ -136,7 +103,8 @@ public sealed class Consumer<TKey, TValue> : IAsyncDisposable
     /// <summary>Commits what is finished (with automatic commit) and leaves the group.</summary>
     public ValueTask DisposeAsync() => _partitions.DisposeAsync();
 
-    private void Begin()
+    /// <summary>A loop begins.</summary>
+    internal void Begin()
     {
         if (_iterating)
         {
@@ -147,50 +115,10 @@ public sealed class Consumer<TKey, TValue> : IAsyncDisposable
         _partitions.Start();
     }
 
-    /// <summary>Decodes a batch's records from the chunk's first offset on; a failure is answered, not thrown, so that the records before it come out first.</summary>
-    private Exception? Decode(FetchedChunk chunk, ReadOnlyMemory<byte> batch, List<ConsumeResult<TKey, TValue>> records)
+    /// <summary>A loop ends, perhaps in the middle of a chunk.</summary>
+    internal void End(FetchedChunk? chunk)
     {
-        records.Clear();
-        var partition = chunk.From!.Partition;
-        var offset = chunk.FirstOffset;
-        try
-        {
-            var error = RecordBatch.Validate(batch.Span, out var header);
-            if (error != StreamsErrorCode.None)
-            {
-                throw new StreamsException(error, $"a batch of {partition} at offset {header.BaseOffset} fails its checks; read from another copy, or seek past it");
-            }
-
-            if (header.IsControl)
-            {
-                return null;
-            }
-
-            var reader = new RecordBatchReader(batch);
-            while (reader.TryRead(out var record))
-            {
-                offset = record.Offset;
-                if (offset >= chunk.FirstOffset)
-                {
-                    records.Add(new ConsumeResult<TKey, TValue>(
-                        partition,
-                        offset,
-                        record.Timestamp,
-                        record.KeyIsNull ? default : _keyDeserializer.Deserialize(record.Key),
-                        record.ValueIsNull ? default : _valueDeserializer.Deserialize(record.Value),
-                        record.HeaderCount == 0 ? [] : record.GetHeaders()));
-                }
-            }
-
-            return null;
-        }
-        catch (StreamsException error) when (error.Code == StreamsErrorCode.SerializationFailed)
-        {
-            return new StreamsException(error.Code, $"{partition} at offset {offset}: {error.Message}; seek to {offset + 1} to skip the record", inner: error);
-        }
-        catch (StreamsException error)
-        {
-            return error;
-        }
+        _iterating = false;
+        _partitions.Abandon(chunk);
     }
 }

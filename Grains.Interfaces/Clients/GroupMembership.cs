@@ -19,7 +19,9 @@ internal sealed class GroupMembership(
     private ImmutableArray<TopicPartition> _assigned = [];
     private TaskCompletionSource _now = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task _loop = Task.CompletedTask;
-    private long _lastPoll = retry.Time.GetTimestamp();
+    private long _lastPollSeenAt = retry.Time.GetTimestamp();
+    private int _polls;
+    private int _pollsSeen;
     private long _answeredSentAt;
     private int _memberEpoch;
     private bool _hasNews;
@@ -39,10 +41,10 @@ internal sealed class GroupMembership(
 
     public void Start() => _loop = RunAsync();
 
-    /// <summary>The application asked for a record: it is alive.</summary>
+    /// <summary>The application asked for a record: it is alive. Called for every record, so it only counts; each heartbeat looks whether the count has moved.</summary>
     public void Polled()
     {
-        Volatile.Write(ref _lastPoll, retry.Time.GetTimestamp());
+        Volatile.Write(ref _polls, _polls + 1);
         if (_tooSlow)
         {
             lock (_gate)
@@ -130,7 +132,13 @@ internal sealed class GroupMembership(
     /// <summary>One heartbeat; answers the ms until the next.</summary>
     private async Task<int> BeatAsync()
     {
-        if (retry.Time.GetElapsedTime(Volatile.Read(ref _lastPoll)) > TimeSpan.FromMilliseconds(options.MaxPollIntervalMs))
+        var polls = Volatile.Read(ref _polls);
+        if (polls != _pollsSeen)
+        {
+            _pollsSeen = polls;
+            _lastPollSeenAt = retry.Time.GetTimestamp();
+        }
+        else if (retry.Time.GetElapsedTime(_lastPollSeenAt) > TimeSpan.FromMilliseconds(options.MaxPollIntervalMs))
         {
             return await StepAsideAsync();
         }

@@ -7,8 +7,8 @@ namespace OrleansStreams.Clients;
 internal sealed record FetchedChunk(PartitionFetcher? From, ReadOnlyMemory<byte> Batches, long FirstOffset, long NextOffset, Exception? Error);
 
 /// <summary>
-/// Reads one partition ahead of the application: one long poll under way, and at most one answer waiting, so memory is bounded. Stopped by revocation,
-/// pause and seek; what it had read is dropped then.
+/// Reads one partition ahead of the application: while that works on one answer, the next is being read or waits, and no more, so memory is bounded.
+/// Stopped by revocation, pause and seek; what it had read is dropped then.
 /// </summary>
 internal sealed class PartitionFetcher : IDisposable
 {
@@ -18,20 +18,23 @@ internal sealed class PartitionFetcher : IDisposable
     private readonly ChannelWriter<FetchedChunk> _output;
     private readonly CancellationTokenSource _stopping = new();
     private readonly SemaphoreSlim _room = new(1, 1);
+    private volatile bool _isStopped;
 
-    public PartitionFetcher(TopicPartition partition, IPartitionGrain grain, ConsumerOptions options, ClientRetry retry, ChannelWriter<FetchedChunk> output)
+    public PartitionFetcher(OwnedPartition owned, IPartitionGrain grain, ConsumerOptions options, ClientRetry retry, ChannelWriter<FetchedChunk> output)
     {
-        Partition = partition;
+        Owned = owned;
         _grain = grain;
         _options = options;
         _retry = retry;
         _output = output;
     }
 
-    public TopicPartition Partition { get; }
+    public OwnedPartition Owned { get; }
+
+    public TopicPartition Partition => Owned.Partition;
 
     /// <summary>False from the moment at which it was stopped: its chunks count no more.</summary>
-    public bool IsCurrent => !_stopping.IsCancellationRequested;
+    public bool IsCurrent => !_isStopped;
 
     /// <summary>Reads from an offset until it is stopped or fails for good.</summary>
     public async Task RunAsync(long offset)
@@ -62,10 +65,14 @@ internal sealed class PartitionFetcher : IDisposable
         }
     }
 
-    /// <summary>The application has finished a chunk: there is room for the next.</summary>
-    public void Consumed() => _room.Release();
+    /// <summary>The application has taken a chunk: the next may be read.</summary>
+    public void MakeRoom() => _room.Release();
 
-    public void Dispose() => _stopping.Cancel();
+    public void Dispose()
+    {
+        _isStopped = true;
+        _stopping.Cancel();
+    }
 
     private Task<FetchResult> FetchAsync(long offset)
     {

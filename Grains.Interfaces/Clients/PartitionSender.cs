@@ -4,20 +4,29 @@ using OrleansStreams.Records;
 namespace OrleansStreams.Clients;
 
 /// <summary>
-/// Collects one partition's records into batches and sends them in order, several under way at once. A batch's sequence is fixed when it is sealed, so a retry
-/// carries the same sequence and the partition drops what it already has. When a batch fails for good, the batches behind it would leave a gap: the
+/// Collects one partition's records into batches and sends them in order, several under way at once. A batch's sequence is fixed when it is first sent, so
+/// a retry carries the same sequence and the partition drops what it already has. When a batch fails for good, the batches behind it would leave a gap: the
 /// sender goes to the next producer epoch and numbers them anew from 0, which also fences whatever of the old epoch is still on its way.
+/// A caller only copies its record into the open batch; headers, CRC, compression and calls are the loop's, on another thread.
 /// </summary>
-internal sealed class PartitionSender(
+internal sealed partial class PartitionSender(
     TopicPartition partition, IPartitionGrain grain, ProducerOptions options, ClientRetry retry, BufferMemory memory, Func<Task<long>> newProducerId, Action<long> batchOpened)
 {
+    private const int FirstBufferBytes = 4096;
+
+    // A batch that is not full is sent early only while this many are under way: one that is being written and one that is written next. More of them
+    // would reach the disk no sooner, and cost a call each.
+    private const int EarlyInFlightMax = 2;
+
     private readonly Lock _gate = new();
     private readonly Queue<PendingBatch> _sealed = new();
     private readonly List<PendingBatch> _inFlight = [];
-    private RecordBatchBuilder? _lazyBuilder;
+    private readonly AsyncSignal _changed = new();
     private PendingBatch? _open;
+    private Action? _wake;
+    private ITimer? _lingerTimer;
     private Task _loop = Task.CompletedTask;
-    private TaskCompletionSource _changed = NewSignal();
+    private int _bufferBytes = FirstBufferBytes;
     private bool _running;
     private bool _hurry;
     private long _producerId = RecordBatchHeader.NoProducerId;
@@ -26,59 +35,53 @@ internal sealed class PartitionSender(
     private bool _established;
     private PendingBatch? _failed;
 
-    // Made with the first record: a topic may have many partitions that this producer never writes to.
-    private RecordBatchBuilder Builder => _lazyBuilder ??= new RecordBatchBuilder(options.Compression);
-
     /// <summary>Adds a record, whose bytes were taken from <see cref="BufferMemory"/> before. <paramref name="producerId"/> counts for the first batch only.</summary>
     public PendingDelivery Append(
         long producerId, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, IReadOnlyList<RecordHeader>? headers, long bytes)
     {
-        PendingDelivery delivery;
+        PendingBatch open;
+        int index;
         var start = false;
         var opened = false;
         lock (_gate)
         {
-            if (_producerId < 0 && producerId >= 0)
-            {
-                (_producerId, _producerEpoch) = (producerId, 0);
-            }
-
-            if (_open is not null && Builder.SizeBytes + bytes > options.BatchBytes)
+            if (_open is not null && _open.Builder.SizeBytes + bytes > options.BatchBytes)
             {
                 SealLocked();
             }
 
-            if (_open is null)
-            {
-                _open = new PendingBatch(partition, retry.Time.GetTimestamp());
-                opened = true;
-            }
+            opened = _open is null;
+            open = _open ?? NewBatch(producerId);
 
-            Builder.Append(timestamp, key, keyIsNull, value, valueIsNull, headers);
-            _open.BufferedBytes += bytes;
-            delivery = new PendingDelivery(_open, Builder.Count - 1, timestamp);
-            if (Builder.SizeBytes >= options.BatchBytes)
+            // A record that the batch refuses leaves nothing behind, and no empty batch either.
+            open.Builder.Append(timestamp, key, keyIsNull, value, valueIsNull, headers);
+            _open = open;
+            open.BufferedBytes += bytes;
+            index = open.Builder.Count - 1;
+            if (open.Builder.SizeBytes >= options.BatchBytes)
             {
                 SealLocked();
             }
 
-            if (!_running)
+            if (opened)
             {
-                _running = start = true;
+                start = !_running;
+                _running = true;
+                AwaitLingerLocked();
             }
-        }
-
-        if (start)
-        {
-            _loop = RunAsync();
         }
 
         if (opened)
         {
-            batchOpened(retry.Time.GetTimestamp());
+            if (start)
+            {
+                _loop = RunAsync();
+            }
+
+            batchOpened(open.OpenedAt);
         }
 
-        return delivery;
+        return new PendingDelivery(open, index, timestamp);
     }
 
     /// <summary>Sends what is there without lingering; completes when all of it is acknowledged or failed, with the first failure, or with one since the last flush that nobody saw.</summary>
@@ -91,112 +94,153 @@ internal sealed class PartitionSender(
             _failed = null;
             _hurry = _open is not null;
             batches = [unseen, .. _inFlight.Concat(_sealed).Concat(_open is null ? [] : [_open]).Select(batch => (Task)batch.Completion)];
-            _changed.TrySetResult();
         }
 
+        _changed.Set();
         await Task.WhenAll(batches);
     }
 
     /// <summary>Waits until nothing is under way.</summary>
-    public Task DrainAsync() => _loop;
+    public async Task DrainAsync()
+    {
+        await _loop;
+        _lingerTimer?.Dispose();
+    }
 
-    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private PendingBatch NewBatch(long producerId)
+    {
+        if (_producerId < 0 && producerId >= 0)
+        {
+            (_producerId, _producerEpoch) = (producerId, 0);
+        }
+
+        // A buffer as large as the last batch needed: a busy partition's never grows, and a quiet one's stays small.
+        return new PendingBatch(partition, new RecordBatchBuilder(options.Compression, _bufferBytes), retry.Time.GetTimestamp());
+    }
 
     private void SealLocked()
     {
         var batch = _open!;
         _open = null;
         _hurry = false;
-        batch.RecordCount = Builder.Count;
-        batch.Bytes = options.IsIdempotent ? Builder.Build(_producerId, _producerEpoch, _nextSequence) : Builder.Build();
-        AdvanceSequence(batch.RecordCount);
+        _bufferBytes = Math.Max(FirstBufferBytes, Math.Min(batch.Builder.SizeBytes, options.BatchBytes));
         _sealed.Enqueue(batch);
-        _changed.TrySetResult();
+        _changed.Set();
     }
 
-    // Kafka's rule: sequences wrap to 0 after int.MaxValue.
-    private void AdvanceSequence(int records) => _nextSequence = (int)(((long)_nextSequence + records) % (1L << 31));
+    /// <summary>A batch was opened: the loop comes back to it when it has lingered.</summary>
+    private void AwaitLingerLocked()
+    {
+        if (_open is null)
+        {
+            return;
+        }
+
+        if (options.LingerMs == 0)
+        {
+            if (_inFlight.Count < EarlyInFlightMax)
+            {
+                _changed.Set();
+            }
+
+            return;
+        }
+
+        _lingerTimer ??= retry.Time.CreateTimer(static state => ((PartitionSender)state!)._changed.Set(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _lingerTimer.Change(TimeSpan.FromMilliseconds(options.LingerMs), Timeout.InfiniteTimeSpan);
+    }
 
     /// <summary>Runs while there is something to send; <see cref="Append"/> starts it again.</summary>
     private async Task RunAsync()
     {
         while (true)
         {
-            Task changed;
-            TimeSpan linger;
+            FillWindow();
             lock (_gate)
             {
-                FillWindowLocked();
                 if (_inFlight.Count == 0 && _open is null && _sealed.Count == 0)
                 {
                     _running = false;
                     return;
                 }
-
-                if (_changed.Task.IsCompleted)
-                {
-                    _changed = NewSignal();
-                }
-
-                changed = _changed.Task;
-                linger = LingerLeftLocked();
             }
 
-            if (_inFlight.Count > 0)
-            {
-                await Task.WhenAny(_inFlight[0].Call!, linger > TimeSpan.Zero ? WaitAsync(changed, linger) : changed);
-                await SettleAsync();
-            }
-            else if (linger > TimeSpan.Zero)
-            {
-                await WaitAsync(changed, linger);
-            }
+            await _changed.WaitAsync();
+            await SettleAsync();
         }
     }
-
-    private async Task WaitAsync(Task changed, TimeSpan atMost)
-    {
-        try
-        {
-            await changed.WaitAsync(atMost, retry.Time);
-        }
-        catch (TimeoutException)
-        {
-            // The linger is over.
-        }
-    }
-
-    private TimeSpan LingerLeftLocked() => _open is null || _hurry || _inFlight.Count >= WindowLocked()
-        ? Timeout.InfiniteTimeSpan
-        : TimeSpan.FromMilliseconds(options.LingerMs) - retry.Time.GetElapsedTime(_open.OpenedAt) is var left && left > TimeSpan.Zero ? left : TimeSpan.Zero;
 
     // A partition lets a producer that it does not know begin at any sequence (it may have forgotten it). So the first batch must be in before others
     // are sent: one that overtook it would make it look like a repetition from the past.
-    private int WindowLocked() => _established || !options.IsIdempotent ? options.InFlightMax : 1;
+    private int Window() => _established || !options.IsIdempotent ? options.InFlightMax : 1;
 
-    private void FillWindowLocked()
+    private void FillWindow()
     {
-        while (_inFlight.Count < WindowLocked())
+        while (_inFlight.Count < Window() && TakeNext() is { } batch)
         {
-            if (_sealed.Count == 0 && _open is not null && (_hurry || LingerLeftLocked() == TimeSpan.Zero))
+            if (options.IsIdempotent)
+            {
+                batch.Finish(_producerId, _producerEpoch, _nextSequence);
+                AdvanceSequence(batch.RecordCount);
+            }
+            else
+            {
+                batch.Finish(RecordBatchHeader.NoProducerId, -1, -1);
+            }
+
+            Send(batch, behindOthers: _inFlight.Count > 1);
+        }
+    }
+
+    /// <summary>Takes the next batch into the window: a sealed one, or the open one when its time has come.</summary>
+    private PendingBatch? TakeNext()
+    {
+        lock (_gate)
+        {
+            if (_sealed.Count == 0 && _open is not null && (_hurry || (_inFlight.Count < EarlyInFlightMax && HasLingeredLocked())))
             {
                 SealLocked();
             }
 
-            if (!_sealed.TryDequeue(out var batch))
+            if (_sealed.TryDequeue(out var batch))
             {
-                return;
+                _inFlight.Add(batch);
             }
 
-            batch.SentBehindOthers = _inFlight.Count > 0;
-            batch.Call = SendAsync(batch);
-            _inFlight.Add(batch);
+            return batch;
         }
     }
 
-    private async Task<ProduceResult> SendAsync(PendingBatch batch)
+    private bool HasLingeredLocked()
     {
-        var request = new ProduceRequest(batch.Bytes);
+        if (options.LingerMs == 0)
+        {
+            return true;
+        }
+
+        var left = TimeSpan.FromMilliseconds(options.LingerMs) - retry.Time.GetElapsedTime(_open!.OpenedAt);
+        if (left <= TimeSpan.Zero)
+        {
+            return true;
+        }
+
+        // A timer may be early, and knows no parts of a millisecond: it is set again for what is left, rounded up.
+        _lingerTimer!.Change(TimeSpan.FromMilliseconds(Math.Ceiling(left.TotalMilliseconds)), Timeout.InfiniteTimeSpan);
+        return false;
+    }
+
+    // Kafka's rule: sequences wrap to 0 after int.MaxValue.
+    private void AdvanceSequence(int records) => _nextSequence = (int)(((long)_nextSequence + records) % (1L << 31));
+
+    private void Send(PendingBatch batch, bool behindOthers)
+    {
+        var call = SendAsync(new ProduceRequest(batch.Bytes));
+        batch.Called(call, behindOthers);
+        call.GetAwaiter().UnsafeOnCompleted(_wake ??= _changed.Set);
+    }
+
+    private async Task<ProduceResult> SendAsync(ProduceRequest request)
+    {
         if (options.Acks == Acks.None)
         {
             await grain.AppendOneWayAsync(request);
@@ -207,7 +251,7 @@ internal sealed class PartitionSender(
     }
 
     /// <summary>Takes finished calls from the front of the window; a failure stops it until all are back, so that order is kept.</summary>
-    private async Task SettleAsync()
+    private async ValueTask SettleAsync()
     {
         while (_inFlight.Count > 0 && _inFlight[0].Call!.IsCompletedSuccessfully)
         {
@@ -220,108 +264,14 @@ internal sealed class PartitionSender(
         }
     }
 
-    /// <summary>The first batch of the window failed: waits for the others, then sends again, in order, whatever did not succeed.</summary>
-    private async Task RecoverAsync()
-    {
-        for (var attempt = 0; _inFlight.Count > 0; attempt++)
-        {
-            await Task.WhenAll(_inFlight.Select(batch => (Task)batch.Call!)).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Current);
-            while (_inFlight.Count > 0 && _inFlight[0].Call!.IsCompletedSuccessfully)
-            {
-                Complete(_inFlight[0]);
-            }
-
-            if (_inFlight.Count == 0)
-            {
-                return;
-            }
-
-            foreach (var batch in _inFlight)
-            {
-                batch.MayBeWritten |= batch.Call!.IsFaulted && ErrorOf(batch) is not StreamsException { Outcome: WriteOutcome.NotWritten };
-            }
-
-            var first = _inFlight[0];
-            var error = ErrorOf(first);
-            var again = ClientRetry.IsTransient(error) || (first.SentBehindOthers && error is StreamsException { Code: StreamsErrorCode.OutOfOrderSequence });
-            if (!again || options.Acks == Acks.None || IsTooLate(first))
-            {
-                await GiveUpAsync(first, error);
-                attempt = -1;
-            }
-            else
-            {
-                await retry.BackoffAsync(attempt, CancellationToken.None);
-            }
-
-            var behind = false;
-            foreach (var batch in _inFlight.Where(batch => !batch.Call!.IsCompletedSuccessfully).Take(WindowLocked()))
-            {
-                batch.SentBehindOthers = behind;
-                batch.Call = SendAsync(batch);
-                behind = true;
-            }
-        }
-    }
-
-    private static Exception ErrorOf(PendingBatch batch) => batch.Call!.Exception?.InnerException ?? new OperationCanceledException();
-
-    private bool IsTooLate(PendingBatch batch) => retry.Time.GetElapsedTime(batch.OpenedAt) >= TimeSpan.FromMilliseconds(options.DeliveryTimeoutMs);
-
     private void Complete(PendingBatch batch)
     {
         var result = batch.Call!.Result;
         Remove(batch);
         _established = true;
-        batch.Succeed(result);
-    }
 
-    private async Task GiveUpAsync(PendingBatch batch, Exception error)
-    {
-        Fail(batch, error);
-        if (options.IsIdempotent)
-        {
-            // The batches behind it get other sequences, by which the partition cannot recognise what it has of them already: those that it may have
-            // are not sent again.
-            foreach (var uncertain in _inFlight.Where(behind => behind.MayBeWritten && !behind.Call!.IsCompletedSuccessfully).ToList())
-            {
-                Fail(uncertain, ErrorOf(uncertain));
-            }
-
-            await NextEpochAsync();
-        }
-    }
-
-    private void Fail(PendingBatch batch, Exception error)
-    {
-        Remove(batch);
-        batch.Fail(error is StreamsException known && (known.Outcome != WriteOutcome.NotWritten || !batch.MayBeWritten) ? known : new StreamsException(
-            StreamsErrorCode.RequestTimedOut,
-            $"a batch for {partition} was not acknowledged within {options.DeliveryTimeoutMs} ms, and may have been written: {error.Message}",
-            WriteOutcome.Unknown,
-            error));
-        lock (_gate)
-        {
-            _failed = _failed is null || _failed.IsObserved ? batch : _failed;
-        }
-    }
-
-    private async Task NextEpochAsync()
-    {
-        var next = _producerEpoch < short.MaxValue ? (_producerId, (short)(_producerEpoch + 1)) : (await newProducerId(), (short)0);
-        lock (_gate)
-        {
-            _established &= _producerId == next.Item1;
-            (_producerId, _producerEpoch) = next;
-            _nextSequence = 0;
-            foreach (var batch in _inFlight.Where(batch => !batch.Call!.IsCompletedSuccessfully).Concat(_sealed))
-            {
-                // A copy: a call that was lost may still read the old bytes.
-                batch.Bytes = [.. batch.Bytes];
-                RecordBatch.StampProducer(batch.Bytes, _producerId, _producerEpoch, _nextSequence);
-                AdvanceSequence(batch.RecordCount);
-            }
-        }
+        // Without acknowledgements nobody says when the partition has read the bytes.
+        batch.Succeed(result, isAnswered: options.Acks == Acks.All);
     }
 
     private void Remove(PendingBatch batch)

@@ -11,19 +11,21 @@ namespace OrleansStreams.Clients;
 /// </summary>
 public sealed class Producer<TKey, TValue> : IAsyncDisposable
 {
-    [ThreadStatic]
-    private static ArrayBufferWriter<byte>? _scratch;
-
     private readonly IGrainFactory _grains;
     private readonly ClientRetry _retry;
     private readonly ProducerOptions _options;
     private readonly ISerializer<TKey> _keySerializer;
     private readonly ISerializer<TValue> _valueSerializer;
+    private readonly IRawSerializer<TKey>? _rawKeySerializer;
+    private readonly IRawSerializer<TValue>? _rawValueSerializer;
     private readonly BufferMemory _memory;
     private readonly ConcurrentDictionary<string, TopicSenders> _topics = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim _lookup = new(1, 1);
     private long _producerId = RecordBatchHeader.NoProducerId;
-    private bool _closed;
+    private volatile bool _closed;
+
+    // The topic of the last record: most producers write to one.
+    private volatile TopicSenders? _lastTopic;
 
     internal Producer(IGrainFactory grains, ClientRetry retry, ProducerOptions options, ISerializer<TKey> keySerializer, ISerializer<TValue> valueSerializer)
     {
@@ -33,6 +35,8 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
         _options = options;
         _keySerializer = keySerializer;
         _valueSerializer = valueSerializer;
+        _rawKeySerializer = keySerializer as IRawSerializer<TKey>;
+        _rawValueSerializer = valueSerializer as IRawSerializer<TValue>;
         _memory = new BufferMemory(options.MaxBufferedBytes, retry.Time);
     }
 
@@ -45,9 +49,9 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
             return ValueTask.FromException<PendingDelivery>(new StreamsException(StreamsErrorCode.Closed, "the producer is closed; make another one", WriteOutcome.NotWritten));
         }
 
-        // Nearly always both are so, and the call ends here without an await.
-        return _topics.TryGetValue(record.Topic, out var topic) && TryEnqueue(topic, record, out var delivery)
-            ? ValueTask.FromResult(delivery)
+        // Nearly always there is room and the topic is known: then the call ends here, without an await.
+        return Find(record.Topic) is { } topic && TryEnqueue(topic, record, out var delivery)
+            ? new ValueTask<PendingDelivery>(delivery)
             : EnqueueSlowAsync(record, cancellationToken);
     }
 
@@ -80,21 +84,25 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
         }
     }
 
+    private TopicSenders? Find(string name)
+    {
+        var last = _lastTopic;
+        return last is not null && last.Topic == name ? last : _topics.TryGetValue(name, out var topic) ? _lastTopic = topic : null;
+    }
+
     private bool TryEnqueue(TopicSenders topic, in ProducerRecord<TKey, TValue> record, out PendingDelivery delivery)
     {
-        var scratch = Serialize(record, out var keyBytes);
-        var key = scratch.WrittenSpan[..keyBytes];
-        var value = scratch.WrittenSpan[keyBytes..];
+        var scratch = Serialize(record, out var key, out var value);
         long bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, record.Headers);
-        var sender = topic.SenderFor(record.Partition, key, record.Key is null, bytes);
-        if (!_memory.TryTake(bytes))
+        var sender = topic.SenderFor(record.Partition, key, record.Key is null, record.Headers, bytes);
+        var taken = _memory.TryTake(bytes);
+        delivery = taken ? Append(sender, record, key, value, bytes) : default;
+        if (scratch is not null)
         {
-            delivery = default;
-            return false;
+            SerializationScratch.Return(scratch);
         }
 
-        delivery = Append(sender, record, key, value, bytes);
-        return true;
+        return taken;
     }
 
     private async ValueTask<PendingDelivery> EnqueueSlowAsync(ProducerRecord<TKey, TValue> record, CancellationToken cancellationToken)
@@ -102,9 +110,53 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
         var topic = await TopicAsync(record.Topic, cancellationToken);
         var bytes = BytesOf(record);
         await _memory.TakeAsync(bytes, TimeSpan.FromMilliseconds(_options.MaxBlockMs), cancellationToken);
+        return AppendTaken(topic, record, bytes);
+    }
+
+    private long BytesOf(in ProducerRecord<TKey, TValue> record)
+    {
+        var scratch = Serialize(record, out var key, out var value);
+        var bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, record.Headers);
+        if (scratch is not null)
+        {
+            SerializationScratch.Return(scratch);
+        }
+
+        return bytes;
+    }
+
+    private PendingDelivery AppendTaken(TopicSenders topic, in ProducerRecord<TKey, TValue> record, long bytes)
+    {
+        PartitionSender sender;
+        scoped ReadOnlySpan<byte> key;
+        scoped ReadOnlySpan<byte> value;
+        ArrayBufferWriter<byte>? scratch;
         try
         {
-            return AppendTaken(topic, record, bytes);
+            scratch = Serialize(record, out key, out value);
+            sender = topic.SenderFor(record.Partition, key, record.Key is null, record.Headers, bytes);
+        }
+        catch
+        {
+            _memory.Release(bytes);
+            throw;
+        }
+
+        var delivery = Append(sender, record, key, value, bytes);
+        if (scratch is not null)
+        {
+            SerializationScratch.Return(scratch);
+        }
+
+        return delivery;
+    }
+
+    private PendingDelivery Append(PartitionSender sender, in ProducerRecord<TKey, TValue> record, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long bytes)
+    {
+        try
+        {
+            return sender.Append(
+                _producerId, record.Timestamp ?? _retry.Time.GetUtcNow().ToUnixTimeMilliseconds(), key, record.Key is null, value, record.Value is null, record.Headers, bytes);
         }
         catch
         {
@@ -113,37 +165,27 @@ public sealed class Producer<TKey, TValue> : IAsyncDisposable
         }
     }
 
-    private long BytesOf(in ProducerRecord<TKey, TValue> record)
+    /// <summary>The bytes of key and value. Values that are bytes are taken in place; others are written into the scratch, to be returned after use.</summary>
+    private ArrayBufferWriter<byte>? Serialize(scoped in ProducerRecord<TKey, TValue> record, out ReadOnlySpan<byte> key, out ReadOnlySpan<byte> value)
     {
-        var scratch = Serialize(record, out var keyBytes);
-        return RecordBatchBuilder.MaxRecordBytes(keyBytes, scratch.WrittenCount - keyBytes, record.Headers);
-    }
-
-    private PendingDelivery AppendTaken(TopicSenders topic, in ProducerRecord<TKey, TValue> record, long bytes)
-    {
-        var scratch = Serialize(record, out var keyBytes);
-        var key = scratch.WrittenSpan[..keyBytes];
-        return Append(topic.SenderFor(record.Partition, key, record.Key is null, bytes), record, key, scratch.WrittenSpan[keyBytes..], bytes);
-    }
-
-    private PendingDelivery Append(PartitionSender sender, in ProducerRecord<TKey, TValue> record, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, long bytes) => sender.Append(
-        _producerId, record.Timestamp ?? _retry.Time.GetUtcNow().ToUnixTimeMilliseconds(), key, record.Key is null, value, record.Value is null, record.Headers, bytes);
-
-    private ArrayBufferWriter<byte> Serialize(in ProducerRecord<TKey, TValue> record, out int keyBytes)
-    {
-        var scratch = _scratch ??= new ArrayBufferWriter<byte>(4096);
-        scratch.ResetWrittenCount();
-        if (record.Key is not null)
+        ArrayBufferWriter<byte>? scratch = null;
+        if (record.Key is not null && _rawKeySerializer is null)
         {
+            scratch = SerializationScratch.Take();
             _keySerializer.Serialize(record.Key, scratch);
         }
 
-        keyBytes = scratch.WrittenCount;
-        if (record.Value is not null)
+        var keyBytes = scratch?.WrittenCount ?? 0;
+        if (record.Value is not null && _rawValueSerializer is null)
         {
+            scratch ??= SerializationScratch.Take();
             _valueSerializer.Serialize(record.Value, scratch);
         }
 
+        // Only now, because the scratch may have grown with the value.
+        var written = scratch is null ? default : scratch.WrittenSpan;
+        key = record.Key is not null && _rawKeySerializer is not null ? _rawKeySerializer.BytesOf(record.Key) : written[..keyBytes];
+        value = record.Value is not null && _rawValueSerializer is not null ? _rawValueSerializer.BytesOf(record.Value) : written[keyBytes..];
         return scratch;
     }
 

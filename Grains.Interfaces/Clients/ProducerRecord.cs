@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using OrleansStreams.Log;
 using OrleansStreams.Records;
@@ -24,7 +25,14 @@ public readonly record struct ProducerRecord<TKey, TValue>(string Topic, TKey? K
 /// <param name="Partition">The partition.</param>
 /// <param name="Offset">The offset; -1 with <see cref="Acks.None"/>, and for a duplicate so old that its offset is forgotten.</param>
 /// <param name="Timestamp">The timestamp in ms since the Unix epoch.</param>
-public readonly record struct RecordMetadata(TopicPartition Partition, long Offset, long Timestamp);
+public readonly record struct RecordMetadata(TopicPartition Partition, long Offset, long Timestamp)
+{
+    /// <summary>
+    /// Whether the record was not stored because one with its idempotency key (<see cref="IdempotencyKey"/>) was before: offset and timestamp are
+    /// those of that one. A retry inside the producer does not count.
+    /// </summary>
+    public bool IsDuplicate { get; init; }
+}
 
 /// <summary>A record on its way: await it for the acknowledgement. Costs nothing when nobody does; one object serves a whole batch.</summary>
 public readonly struct PendingDelivery
@@ -46,53 +54,20 @@ public readonly struct PendingDelivery
     {
         _batch.IsObserved = true;
         var result = await _batch.Completion;
+        if (!result.Duplicates.IsDefaultOrEmpty && FindDuplicate(result.Duplicates, _index) is { } original)
+        {
+            return new RecordMetadata(_batch.Partition, original.Offset, original.Timestamp) { IsDuplicate = true };
+        }
+
         return new RecordMetadata(_batch.Partition, result.BaseOffset < 0 ? -1 : result.BaseOffset + _index, result.LogAppendTime >= 0 ? result.LogAppendTime : _timestamp);
+    }
+
+    private static DuplicateRecord? FindDuplicate(ImmutableArray<DuplicateRecord> duplicates, int index)
+    {
+        var at = duplicates.BinarySearch(new DuplicateRecord(index, 0, 0), Comparer<DuplicateRecord>.Create(static (a, b) => a.Index.CompareTo(b.Index)));
+        return at >= 0 ? duplicates[at] : null;
     }
 
     /// <summary>Makes the value awaitable.</summary>
     public TaskAwaiter<RecordMetadata> GetAwaiter() => AsTask().GetAwaiter();
-}
-
-/// <summary>One batch from its first record to its acknowledgement.</summary>
-internal sealed class PendingBatch(TopicPartition partition, long openedAt)
-{
-    private readonly TaskCompletionSource<ProduceResult> _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    public TopicPartition Partition => partition;
-
-    /// <summary>The producer's clock when the first record came.</summary>
-    public long OpenedAt => openedAt;
-
-    public Task<ProduceResult> Completion => _completion.Task;
-
-    /// <summary>Whether somebody waits for one of its records, and so learns of a failure.</summary>
-    public bool IsObserved { get; set; }
-
-    /// <summary>Bytes accounted to the producer's buffer.</summary>
-    public long BufferedBytes { get; set; }
-
-    /// <summary>The batch as it is sent; empty as long as it is open.</summary>
-    public byte[] Bytes { get; set; } = [];
-
-    public int RecordCount { get; set; }
-
-    /// <summary>Whether the last call was made while earlier batches were under way, which may have been overtaken or refused.</summary>
-    public bool SentBehindOthers { get; set; }
-
-    /// <summary>Whether a call ended in a way that leaves open whether the partition wrote it.</summary>
-    public bool MayBeWritten { get; set; }
-
-    /// <summary>The call under way.</summary>
-    public Task<ProduceResult>? Call { get; set; }
-
-    public void Succeed(ProduceResult result) => _completion.TrySetResult(result);
-
-    public void Fail(Exception error)
-    {
-        if (_completion.TrySetException(error))
-        {
-            // Seen by FlushAsync and by whoever awaits the delivery; not by the finalizer of a task that nobody asked about.
-            _ = _completion.Task.Exception;
-        }
-    }
 }

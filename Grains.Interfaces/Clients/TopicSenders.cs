@@ -33,10 +33,15 @@ internal sealed class TopicSenders
         Grow(topic.PartitionCount);
     }
 
+    public string Topic => _topic;
+
     public IReadOnlyList<PartitionSender> Senders => _senders;
 
-    /// <summary>The given partition, else the key's, else the sticky one: it changes whenever it was given a batch's worth of bytes (KIP-794's rule).</summary>
-    public PartitionSender SenderFor(int? partition, ReadOnlySpan<byte> key, bool keyIsNull, long bytes)
+    /// <summary>
+    /// The given partition, else the key's, else the idempotency key's, else the sticky one: it changes whenever it was given a batch's worth of bytes
+    /// (KIP-794's rule).
+    /// </summary>
+    public PartitionSender SenderFor(int? partition, ReadOnlySpan<byte> key, bool keyIsNull, IReadOnlyList<RecordHeader>? headers, long bytes)
     {
         var senders = _senders;
         if (partition is { } given)
@@ -46,9 +51,19 @@ internal sealed class TopicSenders
                 : throw new StreamsException(StreamsErrorCode.UnknownTopicOrPartition, $"topic {_topic} has the partitions 0 to {senders.Length - 1}, not {given}", WriteOutcome.NotWritten);
         }
 
+        if (senders.Length == 1)
+        {
+            return senders[0];
+        }
+
         if (!keyIsNull)
         {
             return senders[KeyHash.PartitionFor(key, senders.Length)];
+        }
+
+        if (headers is not null && IdempotencyKey.TryFind(headers, out var idempotencyKey))
+        {
+            return senders[KeyHash.PartitionFor(idempotencyKey.Span, senders.Length)];
         }
 
         if (Interlocked.Add(ref _stickyBytes, bytes) >= _options.BatchBytes)

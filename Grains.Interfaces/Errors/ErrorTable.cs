@@ -40,6 +40,7 @@ public static class ErrorTable
         StreamsErrorCode.GroupIdNotFound => (false, ErrorFault.User, 404),
         StreamsErrorCode.FencedLeaderEpoch => (true, ErrorFault.Dependency, 503),
         StreamsErrorCode.UnsupportedCompressionType => (false, ErrorFault.User, 415),
+        StreamsErrorCode.InvalidRecord => (false, ErrorFault.User, 400),
         StreamsErrorCode.FencedMemberEpoch => (false, ErrorFault.User, 409),
         StreamsErrorCode.PartitionBusy => (true, ErrorFault.Dependency, 429),
         StreamsErrorCode.ApplicationNotFound => (false, ErrorFault.User, 404),

@@ -89,6 +89,9 @@ public enum StreamsErrorCode : short
     /// <summary>The batch's compression codec is not supported.</summary>
     UnsupportedCompressionType = 76,
 
+    /// <summary>A record is not one that its topic takes, for example one without a key for a compacted topic.</summary>
+    InvalidRecord = 87,
+
     /// <summary>The member's epoch is not the one the group has for it.</summary>
     FencedMemberEpoch = 110,
 

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace OrleansStreams.Log;
 
 /// <summary>Batches to append.</summary>
@@ -16,7 +18,24 @@ public sealed record ProduceRequest([property: Id(0)] ReadOnlyMemory<byte> Batch
 [Immutable]
 [Alias("streams.produce-result")]
 public sealed record ProduceResult(
-    [property: Id(0)] long BaseOffset, [property: Id(1)] long LogAppendTime, [property: Id(2)] long LogStartOffset, [property: Id(3)] bool IsDuplicate);
+    [property: Id(0)] long BaseOffset, [property: Id(1)] long LogAppendTime, [property: Id(2)] long LogStartOffset, [property: Id(3)] bool IsDuplicate)
+{
+    /// <summary>
+    /// The records that were not appended because their idempotency key was known, in the order of the request; default or empty when there are none.
+    /// The others' offsets count from <see cref="BaseOffset"/> as if these were there.
+    /// </summary>
+    [Id(4)]
+    public ImmutableArray<DuplicateRecord> Duplicates { get; init; }
+}
+
+/// <summary>A record of a request that was not appended because one with its idempotency key was before.</summary>
+/// <param name="Index">Which record of the request, from 0.</param>
+/// <param name="Offset">The offset of the original.</param>
+/// <param name="Timestamp">The timestamp of the original, ms since the Unix epoch.</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.duplicate-record")]
+public readonly record struct DuplicateRecord([property: Id(0)] int Index, [property: Id(1)] long Offset, [property: Id(2)] long Timestamp);
 
 /// <summary>What to read.</summary>
 /// <param name="Offset">The first offset wanted; the answer begins with the batch that holds it.</param>
@@ -29,7 +48,7 @@ public sealed record ProduceResult(
 public sealed record FetchRequest([property: Id(0)] long Offset, [property: Id(1)] int MaxBytes, [property: Id(2)] int MinBytes, [property: Id(3)] int MaxWaitMs);
 
 /// <summary>What was read.</summary>
-/// <param name="Batches">Whole batches back to back, or empty; the memory is never changed.</param>
+/// <param name="Batches">Whole batches back to back, or empty; the memory is never changed before <see cref="Release"/>.</param>
 /// <param name="NextOffset">The offset to ask for next.</param>
 /// <param name="HighWatermark">The end for readers.</param>
 /// <param name="LogStartOffset">The first offset that can be read.</param>
@@ -37,7 +56,21 @@ public sealed record FetchRequest([property: Id(0)] long Offset, [property: Id(1
 [Immutable]
 [Alias("streams.fetch-result")]
 public sealed record FetchResult(
-    [property: Id(0)] ReadOnlyMemory<byte> Batches, [property: Id(1)] long NextOffset, [property: Id(2)] long HighWatermark, [property: Id(3)] long LogStartOffset);
+    [property: Id(0)] ReadOnlyMemory<byte> Batches, [property: Id(1)] long NextOffset, [property: Id(2)] long HighWatermark, [property: Id(3)] long LogStartOffset)
+{
+    // Stays on the silo that read it: what crosses to another process is a copy of its own.
+    [NonSerialized]
+    private readonly IDisposable? _loan;
+
+    internal FetchResult(ReadOnlyMemory<byte> batches, long nextOffset, long highWatermark, long logStartOffset, IDisposable? loan)
+        : this(batches, nextOffset, highWatermark, logStartOffset) => _loan = loan;
+
+    /// <summary>
+    /// Says that nobody uses <see cref="Batches"/> any more, so that its buffer may serve another fetch. Optional: without it the memory stays as it is
+    /// for as long as anybody holds it, and is then collected like any other. May be called again.
+    /// </summary>
+    public void Release() => _loan?.Dispose();
+}
 
 /// <summary>A partition's offsets.</summary>
 /// <param name="LogStartOffset">The first offset that can be read.</param>
@@ -65,7 +98,7 @@ public sealed record TimestampOffset([property: Id(0)] long Offset, [property: I
 public interface IPartitionGrain : IGrainWithStringKey
 {
     /// <summary>Appends batches; answers when they are durable by the topic's and the storage's rules. All or nothing per batch.</summary>
-    /// <exception cref="StreamsException">UnknownTopicOrPartition, CorruptBatch, RecordTooLarge, UnsupportedCompressionType, OutOfOrderSequence,
+    /// <exception cref="StreamsException">UnknownTopicOrPartition, CorruptBatch, InvalidRecord, RecordTooLarge, UnsupportedCompressionType, OutOfOrderSequence,
     /// InvalidProducerEpoch, PartitionBusy (backpressure), DiskFull, StorageError, NotLeader (retriable).</exception>
     [Alias("AppendAsync")]
     Task<ProduceResult> AppendAsync(ProduceRequest request);

@@ -3,6 +3,22 @@ using OrleansStreams.Records;
 
 namespace OrleansStreams.Log;
 
+/// <summary>What becomes of a topic's old records (cleanup.policy).</summary>
+[Flags]
+[GenerateSerializer]
+[Alias("streams.cleanup-policy")]
+public enum CleanupPolicy
+{
+    /// <summary>delete: whole segments go by age and by size.</summary>
+    Delete = 1,
+
+    /// <summary>compact: of each key the latest record stays.</summary>
+    Compact = 2,
+
+    /// <summary>compact,delete: both.</summary>
+    CompactAndDelete = Delete | Compact,
+}
+
 /// <summary>A topic's configuration. Names in comments are Kafka's.</summary>
 [GenerateSerializer]
 [Immutable]
@@ -31,6 +47,41 @@ public sealed record TopicConfig
     /// <summary>message.timestamp.type.</summary>
     [Id(4)]
     public TimestampType MessageTimestampType { get; init; } = TimestampType.CreateTime;
+
+    /// <summary>cleanup.policy: delete, compact, or both.</summary>
+    [Id(5)]
+    public CleanupPolicy CleanupPolicy { get; init; } = CleanupPolicy.Delete;
+
+    /// <summary>segment.ms: age in ms after which a segment ends although it is not full, so that retention and compaction reach it.</summary>
+    [Id(6)]
+    public long SegmentMs { get; init; } = 7L * 24 * 3600 * 1000;
+
+    /// <summary>delete.retention.ms: how long in ms a tombstone (a null value) stays readable after compaction met it first, so that readers learn of it.</summary>
+    [Id(7)]
+    public long DeleteRetentionMs { get; init; } = 24L * 3600 * 1000;
+
+    /// <summary>min.compaction.lag.ms: the age in ms below which a record is not compacted.</summary>
+    [Id(8)]
+    public long MinCompactionLagMs { get; init; }
+
+    /// <summary>max.compaction.lag.ms: the age in ms at which a record is compacted however little there is to clean.</summary>
+    [Id(9)]
+    public long MaxCompactionLagMs { get; init; } = long.MaxValue;
+
+    /// <summary>min.cleanable.dirty.ratio: the share of the log, 0 to 1, that must not have been compacted yet before it is.</summary>
+    [Id(10)]
+    public double MinCleanableDirtyRatio { get; init; } = 0.5;
+
+    /// <summary>
+    /// dedup.window.ms: for how long in ms a partition remembers a record's header "idempotency-key" and answers a second record with the same one
+    /// by the first one's offset, storing nothing; 0 is off.
+    /// </summary>
+    [Id(11)]
+    public long DedupWindowMs { get; init; }
+
+    /// <summary>dedup.keys.max: idempotency keys that a partition remembers at most; past it the oldest is forgotten before its window is over.</summary>
+    [Id(12)]
+    public int DedupKeysMax { get; init; } = 100_000;
 }
 
 /// <summary>A topic as it is.</summary>

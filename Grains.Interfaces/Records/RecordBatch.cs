@@ -77,6 +77,10 @@ public static class RecordBatch
         StampCrc(batch);
     }
 
+    /// <summary>What a reader says of a batch that <see cref="Validate"/> refused.</summary>
+    internal static StreamsException Damaged(Log.TopicPartition partition, StreamsErrorCode code, in RecordBatchHeader header) =>
+        new(code, $"a batch of {partition} at offset {header.BaseOffset} fails its checks; read from another copy, or seek past it");
+
     /// <summary>Writes the header of a finished batch, which is all of the span, and its CRC; its offsets start at 0.</summary>
     internal static void WriteHeader(
         Span<byte> batch, short attributes, int count, long baseTimestamp, long maxTimestamp, long producerId, short producerEpoch, int baseSequence)

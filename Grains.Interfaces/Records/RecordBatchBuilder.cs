@@ -106,24 +106,8 @@ public sealed class RecordBatchBuilder
     /// <exception cref="StreamsException">InvalidRequest when no record was appended.</exception>
     public byte[] Build(long producerId = -1, short producerEpoch = -1, int baseSequence = -1, bool isControl = false)
     {
-        if (_count == 0)
-        {
-            throw new StreamsException(StreamsErrorCode.InvalidRequest, "A record batch needs at least one record: append one before building it.");
-        }
-
-        byte[] batch;
-        if (_compression == CompressionType.None)
-        {
-            batch = GC.AllocateUninitializedArray<byte>(_size);
-            _buffer.AsSpan(0, _size).CopyTo(batch);
-        }
-        else
-        {
-            batch = Compression.Compress(_compression, _buffer, RecordBatchHeader.Size, _size - RecordBatchHeader.Size, RecordBatchHeader.Size);
-        }
-
-        var attributes = (short)((int)_compression | (isControl ? ControlBit : 0));
-        RecordBatch.WriteHeader(batch, attributes, _count, _baseTimestamp, _maxTimestamp, producerId, producerEpoch, baseSequence);
+        var batch = _compression == CompressionType.None ? CopyRecords() : CompressRecords();
+        WriteHeader(batch, isControl, producerId, producerEpoch, baseSequence);
         Reset();
         return batch;
     }
@@ -133,6 +117,58 @@ public sealed class RecordBatchBuilder
     {
         _size = RecordBatchHeader.Size;
         _count = 0;
+    }
+
+    /// <summary>
+    /// Finishes the batch where it stands, without a copy: the memory is the builder's own buffer (with compression, an array of its own) and is good until
+    /// <see cref="ReturnBuffer"/>. Nothing can be appended before that.
+    /// </summary>
+    internal ReadOnlyMemory<byte> BuildInPlace(long producerId, short producerEpoch, int baseSequence)
+    {
+        var batch = _compression == CompressionType.None ? _buffer.AsMemory(0, _size) : CompressRecords();
+        WriteHeader(batch.Span, isControl: false, producerId, producerEpoch, baseSequence);
+        return batch;
+    }
+
+    /// <summary>Gives the buffer back to the shared pool: nobody may read what was built in place any more. The builder is empty and usable again.</summary>
+    internal void ReturnBuffer()
+    {
+        if (_buffer.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(_buffer);
+        }
+
+        _buffer = [];
+        _capacity = 0;
+        Reset();
+    }
+
+    private byte[] CopyRecords()
+    {
+        ThrowIfEmpty();
+        var batch = GC.AllocateUninitializedArray<byte>(_size);
+        _buffer.AsSpan(0, _size).CopyTo(batch);
+        return batch;
+    }
+
+    private byte[] CompressRecords()
+    {
+        ThrowIfEmpty();
+        return Compression.Compress(_compression, _buffer, RecordBatchHeader.Size, _size - RecordBatchHeader.Size, RecordBatchHeader.Size);
+    }
+
+    private void ThrowIfEmpty()
+    {
+        if (_count == 0)
+        {
+            throw new StreamsException(StreamsErrorCode.InvalidRequest, "A record batch needs at least one record: append one before building it.");
+        }
+    }
+
+    private void WriteHeader(Span<byte> to, bool isControl, long producerId, short producerEpoch, int baseSequence)
+    {
+        var attributes = (short)((int)_compression | (isControl ? ControlBit : 0));
+        RecordBatch.WriteHeader(to, attributes, _count, _baseTimestamp, _maxTimestamp, producerId, producerEpoch, baseSequence);
     }
 
     private static int WriteBytes(Span<byte> to, int at, int length, ReadOnlySpan<byte> bytes)
@@ -197,8 +233,12 @@ public sealed class RecordBatchBuilder
         }
 
         var larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(_maxBytes, Math.Max(needed, 2L * _buffer.Length)));
-        _buffer.AsSpan(0, _size).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer.AsSpan(0, Math.Min(_size, _buffer.Length)).CopyTo(larger);
+        if (_buffer.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(_buffer);
+        }
+
         _buffer = larger;
         _capacity = Math.Min(larger.Length, _maxBytes);
     }

@@ -34,6 +34,24 @@ public ref struct RecordBatchReader
         _logAppendTime = _header.TimestampType == TimestampType.LogAppendTime;
     }
 
+    /// <summary>Goes on in a batch that was opened before: its header, its records as <see cref="Records"/> gave them, and where it was.</summary>
+    internal RecordBatchReader(in RecordBatchHeader header, ReadOnlyMemory<byte> records, in RecordBatchPosition position)
+    {
+        _header = header;
+        _memory = records;
+        _records = records.Span;
+        _logAppendTime = header.TimestampType == TimestampType.LogAppendTime;
+        _at = position.At;
+        _read = position.Read;
+        _lastOffsetDelta = position.LastOffsetDelta;
+    }
+
+    /// <summary>The records' bytes, decompressed.</summary>
+    internal readonly ReadOnlyMemory<byte> Records => _memory;
+
+    /// <summary>How far it has read.</summary>
+    internal readonly RecordBatchPosition Position => new(_at, _read, _lastOffsetDelta);
+
     /// <summary>The batch's header.</summary>
     public readonly RecordBatchHeader Header => _header;
 
@@ -136,3 +154,6 @@ public ref struct RecordBatchReader
     private static void Throw(string what) =>
         throw new StreamsException(StreamsErrorCode.CorruptBatch, $"The record batch is damaged: {what}. Send or fetch it again.");
 }
+
+/// <summary>A place between two records of a batch.</summary>
+internal readonly record struct RecordBatchPosition(int At, int Read, int LastOffsetDelta);

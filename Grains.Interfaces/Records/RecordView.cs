@@ -70,25 +70,25 @@ public readonly ref struct RecordView
     /// Decodes the headers into an array (allocates; empty array when there are none). Values are not copied: they live as long as the
     /// batch's memory.
     /// </summary>
-    public RecordHeader[] GetHeaders()
-    {
-        if (_headerCount == 0)
-        {
-            return [];
-        }
+    public RecordHeader[] GetHeaders() => _headerCount == 0 ? [] : DecodeHeaders(_memory, _headersAt, _headerCount);
 
+    /// <summary>The headers, decoded when somebody looks at them; null when there are none.</summary>
+    internal LazyHeaders? GetLazyHeaders() => _headerCount == 0 ? null : new LazyHeaders(_memory, _headersAt, _headerCount);
+
+    internal static RecordHeader[] DecodeHeaders(ReadOnlyMemory<byte> records, int at, int count)
+    {
         // The reader has walked these bytes already, so that every length is known to fit.
-        var headers = new RecordHeader[_headerCount];
-        var at = _headersAt;
+        var headers = new RecordHeader[count];
+        var bytes = records.Span;
         for (var i = 0; i < headers.Length; i++)
         {
-            RecordBatchReader.TryReadLength(_records, ref at, out var keyLength);
-            var key = Encoding.UTF8.GetString(_records.Slice(at, keyLength));
+            RecordBatchReader.TryReadLength(bytes, ref at, out var keyLength);
+            var key = Encoding.UTF8.GetString(bytes.Slice(at, keyLength));
             at += keyLength;
-            RecordBatchReader.TryReadLength(_records, ref at, out var valueLength);
+            RecordBatchReader.TryReadLength(bytes, ref at, out var valueLength);
 
             // A bare null would turn into an empty memory (through the conversion from arrays).
-            headers[i] = new RecordHeader(key, valueLength < 0 ? default(ReadOnlyMemory<byte>?) : _memory.Slice(at, valueLength));
+            headers[i] = new RecordHeader(key, valueLength < 0 ? default(ReadOnlyMemory<byte>?) : records.Slice(at, valueLength));
             at += Math.Max(valueLength, 0);
         }
 

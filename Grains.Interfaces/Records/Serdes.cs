@@ -43,20 +43,24 @@ public static class Serdes
     private static StreamsException WrongLength(string type, int expected, int actual) =>
         Failed($"The data is {actual} bytes long, but {type} takes exactly {expected}: use the serde that the data was written with.");
 
-    private sealed class BytesSerde : ISerde<byte[]>
+    private sealed class BytesSerde : ISerde<byte[]>, IRawSerializer<byte[]>
     {
         public string Name => "bytes";
 
         public void Serialize(byte[] value, IBufferWriter<byte> writer) => writer.Write(value);
 
+        public ReadOnlySpan<byte> BytesOf(byte[] value) => value;
+
         public byte[] Deserialize(ReadOnlySpan<byte> data) => data.ToArray();
     }
 
-    private sealed class MemorySerde : ISerde<ReadOnlyMemory<byte>>
+    private sealed class MemorySerde : ISerde<ReadOnlyMemory<byte>>, IRawSerializer<ReadOnlyMemory<byte>>
     {
         public string Name => "bytes";
 
         public void Serialize(ReadOnlyMemory<byte> value, IBufferWriter<byte> writer) => writer.Write(value.Span);
+
+        public ReadOnlySpan<byte> BytesOf(ReadOnlyMemory<byte> value) => value.Span;
 
         public ReadOnlyMemory<byte> Deserialize(ReadOnlySpan<byte> data) => data.ToArray();
     }

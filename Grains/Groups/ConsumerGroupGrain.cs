@@ -256,8 +256,11 @@ internal sealed class ConsumerGroupGrain : Grain, IConsumerGroupGrain
         // After the write: a name in the list always had a group. Before the answer: an acknowledged group is always listed.
         if (!_listed && _machine.Exists)
         {
+            var machine = _machine;
             await Directory.AddAsync(GroupId);
-            _listed = true;
+
+            // The group may have been deleted meanwhile, and the next one of this name must be listed anew.
+            _listed |= machine == _machine;
         }
     }
 

@@ -73,6 +73,11 @@ internal readonly struct AppendPlan
     /// <summary>The memory of the new batches.</summary>
     public ReadOnlyMemory<byte>[] FreshMemory()
     {
+        if (Batches.Length == 1)
+        {
+            return Batches[0].Verdict == SequenceVerdict.Next ? [Batches[0].Memory] : [];
+        }
+
         var fresh = new ReadOnlyMemory<byte>[FreshCount];
         var at = 0;
         foreach (ref readonly var batch in Batches.AsSpan())
@@ -83,7 +88,8 @@ internal readonly struct AppendPlan
             }
         }
 
-        return fresh;
+        // Fewer than were planned when idempotency keys were known.
+        return at == fresh.Length ? fresh : fresh[..at];
     }
 
     private static RecordBatchHeader Check(ReadOnlySpan<byte> data, int maxBatchBytes)

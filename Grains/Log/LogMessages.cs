@@ -29,4 +29,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(1014, LogLevel.Debug, "Partition {Partition} dropped a produce request that asked for no acknowledgement")]
     public static partial void OneWayAppendDropped(this ILogger logger, Exception exception, string partition);
+
+    [LoggerMessage(1015, LogLevel.Warning, "Partition {Partition}: compaction failed and is tried again later; nothing of the log was lost")]
+    public static partial void CompactionFailed(this ILogger logger, Exception exception, string partition);
 }

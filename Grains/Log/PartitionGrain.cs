@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Orleans.Placement;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Storage;
 
 namespace OrleansStreams.Log;
@@ -11,12 +12,18 @@ namespace OrleansStreams.Log;
 /// </summary>
 [Reentrant]
 [RandomPlacement]
-internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options, TimeProvider time, ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
+internal sealed class PartitionGrain(
+    ILogStorage storage,
+    StreamsOptions options,
+    CompactionSlots compactions,
+    PartitionMaintenance maintenance,
+    TimeProvider time,
+    ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
     private PartitionLog? _log;
     private Task<PartitionLog>? _opening;
     private TopicDescription? _topic;
-    private IGrainTimer? _maintenance;
+    private IDisposable? _maintenance;
     private bool _isDeactivating;
 
     private string Key => this.GetPrimaryKeyString();
@@ -130,12 +137,10 @@ internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options
         var topic = await DescribeTopicAsync(partition);
         var log = await PartitionLog.OpenAsync(storage, TopicRules.LogIdOf(topic.Name, topic.TopicId, partition.Partition), topic.Config, options, time);
         log.Failed = OnFailed;
+        log.CompactionFailed = exception => logger.CompactionFailed(exception, Key);
         _topic = topic;
         _log = log;
-        _maintenance ??= this.RegisterGrainTimer(
-            static (grain, _) => grain.MaintainAsync(),
-            this,
-            new GrainTimerCreationOptions(options.MaintenanceInterval, options.MaintenanceInterval) { Interleave = true });
+        _maintenance ??= maintenance.Register(MaintainAsync);
         var offsets = log.Offsets;
         logger.PartitionOpened(Key, offsets.LeaderEpoch, offsets.LogStartOffset, offsets.HighWatermark, log.ProducerCount);
         return log;
@@ -186,7 +191,12 @@ internal sealed class PartitionGrain(ILogStorage storage, StreamsOptions options
         try
         {
             await TopicChangedAsync(await CurrentTopicAsync());
-            await log.MaintainAsync();
+            await log.MaintainAsync(compactions);
+            if (_log == log && log.IdleTime >= options.PartitionIdleTimeout)
+            {
+                // Closed with a checkpoint it costs nothing; the next request opens it again.
+                EndActivation();
+            }
         }
         catch (Exception exception)
         {

@@ -20,6 +20,7 @@ internal sealed partial class PartitionLog
         while (true)
         {
             ThrowIfUnusable();
+            _lastUse = _time.GetTimestamp();
             var read = await ReadAsync(request.Offset, maxBytes, cancellationToken);
             var atEnd = read.NextOffset >= _log.DurableEndOffset;
             if (read.Batches.Length >= minBytes || request.MaxWaitMs <= 0 || (!atEnd && !read.Batches.IsEmpty))
@@ -29,6 +30,7 @@ internal sealed partial class PartitionLog
 
             if (!atEnd)
             {
+                read.Loan?.Dispose();
                 continue;
             }
 
@@ -38,8 +40,11 @@ internal sealed partial class PartitionLog
                 return Answer(read);
             }
 
+            var missing = Math.Max(1, minBytes - read.Batches.Length);
+            read.Loan?.Dispose();
+
             // What was committed meanwhile is counted from here on, in a turn of its own, so that nothing is missed.
-            await WaitForBytesAsync(Math.Max(1, minBytes - read.Batches.Length), wait, cancellationToken);
+            await WaitForBytesAsync(missing, wait, cancellationToken);
         }
     }
 
@@ -47,6 +52,7 @@ internal sealed partial class PartitionLog
     public async Task<TimestampOffset> OffsetForTimestampAsync(long timestamp, CancellationToken cancellationToken = default)
     {
         ThrowIfUnusable();
+        _lastUse = _time.GetTimestamp();
         var found = await TranslateAsync(_log.FindBatchByTimestampAsync(timestamp, cancellationToken));
         if (found is { } offset)
         {
@@ -60,7 +66,9 @@ internal sealed partial class PartitionLog
                     break;
                 }
 
-                if (FindRecord(read.Batches, timestamp, _log.StartOffset) is { } record)
+                var record = FindRecord(read.Batches, timestamp, _log.StartOffset);
+                read.Loan?.Dispose();
+                if (record is not null)
                 {
                     return record;
                 }
@@ -95,7 +103,7 @@ internal sealed partial class PartitionLog
     {
         LogMeter.FetchRequests.Add(1);
         LogMeter.FetchBytes.Add(read.Batches.Length);
-        return new FetchResult(read.Batches, read.NextOffset, Math.Max(read.NextOffset, _log.DurableEndOffset), _log.StartOffset);
+        return new FetchResult(read.Batches, read.NextOffset, Math.Max(read.NextOffset, _log.DurableEndOffset), _log.StartOffset, read.Loan);
     }
 
     private ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken)

@@ -1,3 +1,5 @@
+using OrleansStreams.Log.Compaction;
+using OrleansStreams.Log.Deduplication;
 using OrleansStreams.Records;
 using OrleansStreams.Storage;
 
@@ -19,6 +21,8 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ProducerStates _producers;
     private readonly List<LogWaiter> _waiters = [];
+    private readonly long _openedAtOffset;
+    private readonly long _openedAtMs;
     private StreamsException? _failure;
     private bool _isClosed;
     private bool _isCheckpointing;
@@ -26,14 +30,19 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     private long _pendingBytes;
     private long _committedBytes;
     private long _bytesSinceCheckpoint;
+    private long _lastUse;
 
     private PartitionLog(ILog log, TopicConfig config, StreamsOptions options, TimeProvider time)
     {
         _log = log;
         _options = options;
         _time = time;
+        _openedAtMs = time.GetUtcNow().ToUnixTimeMilliseconds();
         Config = config;
         _producers = new ProducerStates(options.PartitionProducersMax);
+        _compaction = new LogCompaction(log, options);
+        _openedAtOffset = log.NextOffset;
+        _lastUse = time.GetTimestamp();
     }
 
     /// <summary>The topic's configuration; may be replaced at any time (the segment size holds from the next opening on).</summary>
@@ -45,6 +54,9 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     public bool IsUsable => _failure is null && !_isClosed;
 
     public long PendingBytes => _pendingBytes;
+
+    /// <summary>Since when nobody appended, read or waited.</summary>
+    public TimeSpan IdleTime => _appendsInFlight > 0 || _waiters.Count > 0 || !_compacting.IsCompleted ? TimeSpan.Zero : _time.GetElapsedTime(_lastUse);
 
     public int ProducerCount => _producers.Count;
 
@@ -82,8 +94,10 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     public async Task<ProduceResult> AppendAsync(ReadOnlyMemory<byte> request)
     {
         ThrowIfUnusable();
+        _lastUse = _time.GetTimestamp();
         var plan = AppendPlan.Make(request, Config.MaxMessageBytes, _options.RequestBatchesMax, _producers);
-        if (plan.FreshCount == 0)
+        var keyed = RecordInspection.IsNeeded(Config) ? RecordInspection.Inspect(plan, Config) : null;
+        if (plan.FreshCount == 0 && keyed is not { Count: > 0 })
         {
             return await AnswerDuplicateAsync(plan);
         }
@@ -99,11 +113,18 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         long? appendTime = Config.MessageTimestampType == TimestampType.LogAppendTime ? now : null;
         var baseOffset = _log.NextOffset;
+        var settled = keyed is { Count: > 0 } ? KeyDeduplication.Settle(plan, keyed, _keys, DedupRules.Of(Config, now), baseOffset, appendTime) : default;
+        var fresh = plan.FreshMemory();
+        if (fresh.Length == 0)
+        {
+            return await AnswerKnownKeysAsync(plan, settled);
+        }
+
         _pendingBytes += plan.FreshBytes;
         _appendsInFlight++;
         try
         {
-            var append = _log.AppendAsync(baseOffset, plan.FreshMemory(), appendTime);
+            var append = _log.AppendAsync(baseOffset, fresh, appendTime);
             Remember(plan, baseOffset, appendTime ?? -1, now);
             await append;
         }
@@ -118,10 +139,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         Committed(plan.FreshBytes);
         LogMeter.ProduceRequests.Add(1);
         LogMeter.ProduceBytes.Add(plan.FreshBytes);
-        ref readonly var first = ref plan.Batches[0];
-        return first.Verdict == SequenceVerdict.Next
-            ? new ProduceResult(baseOffset, appendTime ?? -1, _log.StartOffset, false)
-            : new ProduceResult(OriginalOffset(first), first.Original.LogAppendTime, _log.StartOffset, false);
+        return Answer(plan, baseOffset, appendTime ?? -1, settled.Duplicates, isDuplicate: HoldsNoRecord(fresh));
     }
 
     /// <summary>Raises the log start offset; -1 means the high watermark.</summary>
@@ -146,23 +164,6 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         return _log.StartOffset;
     }
 
-    /// <summary>Removes what the topic's retention no longer keeps, forgets silent producers. Called by a timer.</summary>
-    public async Task MaintainAsync()
-    {
-        if (!IsUsable)
-        {
-            return;
-        }
-
-        var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
-        _producers.Expire(now - (long)_options.ProducerExpiry.TotalMilliseconds);
-        var newStart = Retention.NewStartOffset(_log.Segments, _log.StartOffset, _log.DurableEndOffset, Config, now);
-        if (newStart > _log.StartOffset)
-        {
-            await TranslateAsync(_log.TruncatePrefixAsync(newStart));
-        }
-    }
-
     /// <summary>Lets readers go, waits for appends under way, writes the checkpoint and closes the log.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -172,6 +173,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         }
 
         _isClosed = true;
+        await _closing.CancelAsync();
         FailWaiters(NotLeader(), keepAppends: _failure is null);
         while (_appendsInFlight > 0 && _failure is null)
         {
@@ -188,11 +190,12 @@ internal sealed partial class PartitionLog : IAsyncDisposable
             }
         }
 
+        await _compacting;
         try
         {
             if (_failure is null && _bytesSinceCheckpoint > 0)
             {
-                await _log.WriteCheckpointAsync(_producers.Serialize(_log.DurableEndOffset), _log.DurableEndOffset);
+                await _log.WriteCheckpointAsync(SerializeCheckpoint(_log.DurableEndOffset), _log.DurableEndOffset);
             }
         }
         catch (StreamsException)
@@ -205,7 +208,8 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         }
     }
 
-    private static long OriginalOffset(in PlannedBatch batch) => batch.Verdict == SequenceVerdict.Duplicate ? batch.Original.BaseOffset : -1;
+    /// <summary>Whether only empty batches were appended, which keep the sequence of a producer whose records were all known.</summary>
+    private static bool HoldsNoRecord(ReadOnlyMemory<byte>[] batches) => Array.TrueForAll(batches, batch => RecordBatchHeader.Read(batch.Span).RecordCount == 0);
 
     private async Task<ProduceResult> AnswerDuplicateAsync(AppendPlan plan)
     {
@@ -223,8 +227,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
             }
         }
 
-        var first = plan.Batches[0];
-        return new ProduceResult(OriginalOffset(first), first.Verdict == SequenceVerdict.Duplicate ? first.Original.LogAppendTime : -1, _log.StartOffset, true);
+        return Answer(plan, -1, -1, default, isDuplicate: true);
     }
 
     private async ValueTask WaitUntilDurableAsync(long endOffset)
@@ -275,7 +278,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         {
             var end = _log.DurableEndOffset;
             _bytesSinceCheckpoint = 0;
-            await _log.WriteCheckpointAsync(_producers.Serialize(end), end);
+            await _log.WriteCheckpointAsync(SerializeCheckpoint(end), end);
         }
         catch (Exception exception) when (exception is StreamsException or ObjectDisposedException)
         {
@@ -291,10 +294,14 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     {
         var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         var offset = _log.StartOffset;
-        if (_log.Checkpoint is { } checkpoint && checkpoint.Offset <= _log.DurableEndOffset && _producers.TryRestore(checkpoint.Blob.Span))
+        if (_log.Checkpoint is { } checkpoint && checkpoint.Offset <= _log.DurableEndOffset &&
+            PartitionCheckpoint.TryRestore(checkpoint.Blob.Span, _producers, _keys, out var cleanedOffset))
         {
+            _compaction.CleanedOffset = cleanedOffset;
             offset = Math.Max(offset, checkpoint.Offset);
         }
+
+        var rules = DedupRules.Of(Config, now);
 
         while (offset < _log.DurableEndOffset)
         {
@@ -312,10 +319,16 @@ internal sealed partial class PartitionLog : IAsyncDisposable
                     _producers.Add(header, header.BaseOffset, appendTime, now);
                 }
 
+                if (Config.DedupWindowMs > 0)
+                {
+                    RecoverKeys(batches[..header.TotalBytes], offset, rules);
+                }
+
                 _bytesSinceCheckpoint += header.TotalBytes;
                 batches = batches[header.TotalBytes..];
             }
 
+            read.Loan?.Dispose();
             offset = read.NextOffset;
         }
     }

@@ -125,4 +125,7 @@ internal enum SequenceVerdict
 
     /// <summary>A newer instance of the producer has taken over.</summary>
     StaleEpoch,
+
+    /// <summary>All its records have idempotency keys that are known, and it has no sequence that the log would have to keep.</summary>
+    AllKeysKnown,
 }

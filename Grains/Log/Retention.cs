@@ -7,8 +7,9 @@ internal static class Retention
 {
     /// <summary>The log start offset that retention asks for; the present one when everything stays.</summary>
     /// <remarks>
-    /// By age a segment goes when its youngest record is too old, the active one included (records without a timestamp have no age). By size the
-    /// oldest go for as long as what remains still reaches the bound, never the active one.
+    /// Kafka's rules, for topics whose cleanup.policy has delete in it. By age a segment goes when its youngest record is too old, the active one
+    /// included. Records without a timestamp have no age: they go with a younger segment that goes. By size the oldest go for as long as what
+    /// remains still reaches the bound; so the active one goes only when nothing at all is to be kept (retention.bytes=0).
     /// </remarks>
     public static long NewStartOffset(IReadOnlyList<LogSegmentInfo> segments, long startOffset, long durableEndOffset, TopicConfig config, long now)
     {
@@ -19,19 +20,26 @@ internal static class Retention
         }
 
         var newStart = startOffset;
+        if ((config.CleanupPolicy & CleanupPolicy.Delete) == 0)
+        {
+            return newStart;
+        }
+
         for (var i = 0; i < segments.Count; i++)
         {
             var segment = segments[i];
-            var isActive = i == segments.Count - 1;
-            var isExpired = config.RetentionMs >= 0 && segment.MaxTimestamp >= 0 && segment.MaxTimestamp < now - config.RetentionMs;
-            var isSurplus = config.RetentionBytes >= 0 && !isActive && size - segment.Bytes >= config.RetentionBytes;
-            if (!isExpired && !isSurplus)
+            var isAgeless = segment.MaxTimestamp < 0;
+            var isExpired = config.RetentionMs >= 0 && !isAgeless && segment.MaxTimestamp < now - config.RetentionMs;
+            var isSurplus = config.RetentionBytes >= 0 && segment.Bytes > 0 && size - segment.Bytes >= config.RetentionBytes;
+            size -= segment.Bytes;
+            if (isExpired || isSurplus)
+            {
+                newStart = Math.Max(newStart, Math.Min(segment.EndOffset, durableEndOffset));
+            }
+            else if (!isAgeless || config.RetentionMs < 0)
             {
                 break;
             }
-
-            size -= segment.Bytes;
-            newStart = Math.Max(newStart, Math.Min(segment.EndOffset, durableEndOffset));
         }
 
         return newStart;

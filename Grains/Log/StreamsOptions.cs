@@ -30,10 +30,13 @@ public sealed record StreamsOptions
     public TimeSpan ProducerExpiry { get; init; } = TimeSpan.FromDays(1);
 
     /// <summary>Bytes appended between two checkpoints of a partition's producers: the bound of what opening has to scan.</summary>
-    public long CheckpointIntervalBytes { get; init; } = 64L * 1024 * 1024;
+    public long CheckpointIntervalBytes { get; init; } = 32L * 1024 * 1024;
 
     /// <summary>How often a partition looks after retention, silent producers and its topic's configuration.</summary>
     public TimeSpan MaintenanceInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a partition is unused before it is closed, to be opened by its next request; looked at every <see cref="MaintenanceInterval"/>.</summary>
+    public TimeSpan PartitionIdleTimeout { get; init; } = TimeSpan.FromMinutes(2);
 
     /// <summary>When acknowledged appends have reached the disk.</summary>
     public FlushMode Flush { get; init; } = FlushMode.Always;
@@ -43,4 +46,13 @@ public sealed record StreamsOptions
 
     /// <summary>Bytes of log between two index entries.</summary>
     public int IndexIntervalBytes { get; init; } = 16 * 1024;
+
+    /// <summary>Bytes of the table of keys with which a partition is compacted at most; a log with more keys takes several passes.</summary>
+    public long CompactionMapBytes { get; init; } = 16L * 1024 * 1024;
+
+    /// <summary>Bytes that a compaction reads before it lets other requests of the partition take their turns.</summary>
+    public int CompactionReadBytes { get; init; } = 1024 * 1024;
+
+    /// <summary>Partitions of a silo that are compacted at the same time at most; others wait for their next maintenance.</summary>
+    public int CompactionsMax { get; init; } = 2;
 }

@@ -42,6 +42,23 @@ internal sealed class TopicState
 
     public TimestampType MessageTimestampType { get; set; }
 
+    // What a topic stored before it had these means their defaults.
+    public CleanupPolicy CleanupPolicy { get; set; } = TopicConfig.Default.CleanupPolicy;
+
+    public long SegmentMs { get; set; } = TopicConfig.Default.SegmentMs;
+
+    public long DeleteRetentionMs { get; set; } = TopicConfig.Default.DeleteRetentionMs;
+
+    public long MinCompactionLagMs { get; set; } = TopicConfig.Default.MinCompactionLagMs;
+
+    public long MaxCompactionLagMs { get; set; } = TopicConfig.Default.MaxCompactionLagMs;
+
+    public double MinCleanableDirtyRatio { get; set; } = TopicConfig.Default.MinCleanableDirtyRatio;
+
+    public long DedupWindowMs { get; set; } = TopicConfig.Default.DedupWindowMs;
+
+    public int DedupKeysMax { get; set; } = TopicConfig.Default.DedupKeysMax;
+
     public static TopicState Of(TopicStatus status, TopicDescription topic) => new()
     {
         Status = status,
@@ -52,6 +69,14 @@ internal sealed class TopicState
         SegmentBytes = topic.Config.SegmentBytes,
         MaxMessageBytes = topic.Config.MaxMessageBytes,
         MessageTimestampType = topic.Config.MessageTimestampType,
+        CleanupPolicy = topic.Config.CleanupPolicy,
+        SegmentMs = topic.Config.SegmentMs,
+        DeleteRetentionMs = topic.Config.DeleteRetentionMs,
+        MinCompactionLagMs = topic.Config.MinCompactionLagMs,
+        MaxCompactionLagMs = topic.Config.MaxCompactionLagMs,
+        MinCleanableDirtyRatio = topic.Config.MinCleanableDirtyRatio,
+        DedupWindowMs = topic.Config.DedupWindowMs,
+        DedupKeysMax = topic.Config.DedupKeysMax,
     };
 
     public TopicDescription Describe(string name) => new(name, TopicId, PartitionCount, new TopicConfig
@@ -61,6 +86,14 @@ internal sealed class TopicState
         SegmentBytes = SegmentBytes,
         MaxMessageBytes = MaxMessageBytes,
         MessageTimestampType = MessageTimestampType,
+        CleanupPolicy = CleanupPolicy,
+        SegmentMs = SegmentMs,
+        DeleteRetentionMs = DeleteRetentionMs,
+        MinCompactionLagMs = MinCompactionLagMs,
+        MaxCompactionLagMs = MaxCompactionLagMs,
+        MinCleanableDirtyRatio = MinCleanableDirtyRatio,
+        DedupWindowMs = DedupWindowMs,
+        DedupKeysMax = DedupKeysMax,
     });
 }
 

@@ -51,7 +51,9 @@ internal sealed class ApplicationPlan
             }
         }
 
-        return new ApplicationPlan(name, topology, found);
+        var plan = new ApplicationPlan(name, topology, found);
+        plan.CheckWindowedInputs();
+        return plan;
     }
 
     public static string IdOf(int subTopology, int partition) => string.Create(CultureInfo.InvariantCulture, $"{subTopology}_{partition}");
@@ -73,7 +75,7 @@ internal sealed class ApplicationPlan
             SubTopology = sub,
             Partition = int.Parse(parts[1], CultureInfo.InvariantCulture),
             Outputs = [.. sub.OutputTopics.Select(topic => new OutputTopic(topic, _topics[topic].PartitionCount, _topics[topic].Config.MaxMessageBytes))],
-            ExpectedEnds = [.. sub.InputTopics.Select(topic => Math.Max(1, _topology.SubTopologies.Count(other => other.File is not null && other.OutputTopics.Contains(topic))))],
+            Writers = [.. sub.InputTopics.Select(WritersOf)],
             SnapshotBytesMin = options.SnapshotBytesMin,
         };
     }
@@ -93,6 +95,34 @@ internal sealed class ApplicationPlan
         var stores = _topology.SubTopologies.SelectMany(sub => sub.Stores).ToArray();
         throw new StreamsException(
             StreamsErrorCode.StoreNotFound, $"Application '{_name}' has no store '{store}': it has {(stores.Length == 0 ? "none" : string.Join(", ", stores))}.");
+    }
+
+    /// <summary>The topics that are read, with their partitions: tasks and the places of keys depend on them.</summary>
+    public IEnumerable<(string Topic, int Partitions)> Inputs =>
+        _topology.SubTopologies.SelectMany(sub => sub.InputTopics).Distinct(StringComparer.Ordinal).Select(topic => (topic, _topics[topic].PartitionCount));
+
+    private IReadOnlyCollection<string> WritersOf(string topic) =>
+    [
+        .. _topology.SubTopologies.Where(sub => sub.OutputTopics.Contains(topic))
+            .SelectMany(sub => Enumerable.Range(0, PartitionsOf(sub)).Select(partition => TaskPlan.NameOf(_name, IdOf(sub.Id, partition)))),
+    ];
+
+    /// <summary>
+    /// Several tasks that write one topic are ahead of each other by chance, and after a crash by much: a watermark that follows the fastest would make the others'
+    /// records late, differently in every run. Until upstream watermarks travel with the records, windows over such a topic are refused.
+    /// </summary>
+    private void CheckWindowedInputs()
+    {
+        foreach (var (sub, topic) in _topology.SubTopologies.Where(sub => sub.Stores.Any()).SelectMany(sub => sub.InputTopics.Select(topic => (sub, topic))))
+        {
+            if (WritersOf(topic).Count > 1)
+            {
+                throw new StreamsException(
+                    StreamsErrorCode.InvalidConfig,
+                    $"Application '{_name}' windows topic '{topic}', which {WritersOf(topic).Count} of its own tasks write: which records are late would depend on chance. Write it by one task (one file source, or a step that reads a topic of one partition), or window it in an application of its own.",
+                    WriteOutcome.NotWritten);
+            }
+        }
     }
 
     private int PartitionsOf(SubTopology sub) => sub.InputTopics.IsEmpty ? 1 : _topics[sub.InputTopics[0]].PartitionCount;

@@ -20,6 +20,9 @@ internal static partial class ProcessingLog
     [LoggerMessage(1204, LogLevel.Warning, "Task {Task} could not end cleanly; its next activation restores it")]
     public static partial void TaskStopFailed(this ILogger logger, Exception exception, string task);
 
+    [LoggerMessage(1205, LogLevel.Warning, "Task {Task} tries a call again, attempt {Attempt}: {Reason}")]
+    public static partial void CallRetried(this ILogger logger, string task, int attempt, string reason);
+
     [LoggerMessage(1210, LogLevel.Warning, "Application {Application} could not be brought up and is tried again: {Reason}")]
     public static partial void ApplicationNotUp(this ILogger logger, string application, string reason);
 

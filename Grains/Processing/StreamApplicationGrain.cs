@@ -14,6 +14,12 @@ internal sealed class StreamApplicationGrainState
     public bool IsRunning { get; set; }
 
     public Dictionary<string, string> Parameters { get; set; } = [];
+
+    /// <summary>The partitions of each input topic when the application was first started: which task has a key's state depends on them.</summary>
+    public Dictionary<string, int> InputPartitions { get; set; } = [];
+
+    /// <summary>The tasks, to be stopped even when the topology's topics are gone.</summary>
+    public List<string> Tasks { get; set; } = [];
 }
 
 /// <summary>One application: remembers that it runs, and brings up its tasks again whenever they are not.</summary>
@@ -25,10 +31,13 @@ internal sealed class StreamApplicationGrain(
     ILogger<StreamApplicationGrain> logger) : Grain, IStreamApplicationGrain
 {
     private const int QueryLimitMax = 10_000;
+    private const int SupervisionsPerLook = 30;
 
     private readonly Dictionary<string, SupervisedTask> _tasks = new(StringComparer.Ordinal);
     private ApplicationPlan? _plan;
     private IGrainTimer? _timer;
+    private StreamsException? _refused;
+    private int _supervisions;
 
     private string Name => this.GetPrimaryKeyString();
 
@@ -51,10 +60,11 @@ internal sealed class StreamApplicationGrain(
                 WriteOutcome.NotWritten);
         }
 
+        _refused = null;
         await PlanAsync(parameters);
         if (!state.WasStarted || !state.IsRunning || changes.Length > 0)
         {
-            await WriteAsync(new StreamApplicationGrainState { WasStarted = true, IsRunning = true, Parameters = new(parameters) });
+            await WriteAsync(StateWith(true, new(parameters)));
         }
 
         if (changes.Length > 0)
@@ -74,16 +84,15 @@ internal sealed class StreamApplicationGrain(
         registry.Check(Name);
         if (stored.State is { IsRunning: true } state)
         {
-            await WriteAsync(new StreamApplicationGrainState { WasStarted = true, IsRunning = false, Parameters = state.Parameters });
+            await WriteAsync(StateWith(false, state.Parameters));
         }
 
         _timer?.Dispose();
         _timer = null;
-        if (stored.State.WasStarted)
-        {
-            await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
-            await Task.WhenAll(_tasks.Values.Select(task => TaskGrain(task).StopAsync()));
-        }
+
+        // By the tasks that were stored, not by a plan: the topics that a plan needs may be gone by now.
+        stored.State.Tasks.ForEach(id => _tasks.TryAdd(id, new SupervisedTask(id)));
+        await Task.WhenAll(_tasks.Values.Select(task => TaskGrain(task).StopAsync()));
     }
 
     public async Task<StreamApplicationStatus> GetStatusAsync()
@@ -96,9 +105,22 @@ internal sealed class StreamApplicationGrain(
             return new StreamApplicationStatus(Name, StreamApplicationState.Stopped, parameters, []);
         }
 
-        if (_plan is null)
+        if (_plan is null && _refused is null)
         {
-            await PlanAsync(parameters);
+            try
+            {
+                await PlanAsync(parameters);
+            }
+            catch (StreamsException error) when (error.Code == StreamsErrorCode.InvalidPartitions)
+            {
+                await RefuseAsync(error);
+            }
+        }
+
+        if (_refused is { } refused)
+        {
+            return new StreamApplicationStatus(
+                Name, state.IsRunning ? StreamApplicationState.Failed : StreamApplicationState.Stopped, parameters, [.. state.Tasks.Select(id => Refused(id, refused.Message))]);
         }
 
         var tasks = ImmutableArray.Create(await Task.WhenAll(_tasks.Values.ToArray().Select(StatusOfAsync)));
@@ -129,6 +151,11 @@ internal sealed class StreamApplicationGrain(
         {
             var why = stored.State.WasStarted ? "is stopped: start it again, its state is kept" : "was never started: start it first";
             throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' {why}.");
+        }
+
+        if (_refused is not null)
+        {
+            throw _refused;
         }
 
         if (_plan is null)
@@ -169,7 +196,18 @@ internal sealed class StreamApplicationGrain(
     private async Task PlanAsync(ImmutableDictionary<string, string> parameters)
     {
         var topology = registry.Build(Name, new ApplicationParameters(parameters));
-        _plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory));
+        var plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory));
+        foreach (var (topic, partitions) in plan.Inputs)
+        {
+            if (stored.State.InputPartitions.TryGetValue(topic, out var before) && before != partitions)
+            {
+                throw new StreamsException(
+                    StreamsErrorCode.InvalidPartitions,
+                    $"Application '{Name}' was started when topic '{topic}' had {before} partitions, now it has {partitions}: keys have moved between its tasks, whose state has not. Process anew under another application name.");
+            }
+        }
+
+        _plan = plan;
         foreach (var id in _plan.Tasks)
         {
             _tasks.TryAdd(id, new SupervisedTask(id));
@@ -193,6 +231,30 @@ internal sealed class StreamApplicationGrain(
         }
     }
 
+    private StreamApplicationGrainState StateWith(bool isRunning, Dictionary<string, string> parameters) => new()
+    {
+        WasStarted = true,
+        IsRunning = isRunning,
+        Parameters = parameters,
+        InputPartitions = _plan?.Inputs.ToDictionary(input => input.Topic, input => input.Partitions, StringComparer.Ordinal) ?? stored.State.InputPartitions,
+        Tasks = _plan is null ? stored.State.Tasks : [.. _plan.Tasks],
+    };
+
+    private static StreamTaskStatus Refused(string id, string why) =>
+        new(id, StreamTaskState.Failed, long.MinValue, 0, 0, 0, -1, 0, 0, 0, -1, -1, -1, why);
+
+    /// <summary>The topics are not what the state was made from: nothing more is processed.</summary>
+    private async Task RefuseAsync(StreamsException error)
+    {
+        _refused = error;
+        _plan = null;
+        logger.ApplicationNotUp(Name, error.Message);
+        foreach (var id in stored.State.Tasks)
+        {
+            await GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{id}").StopAsync();
+        }
+    }
+
     private void Supervise() => _timer ??= this.RegisterGrainTimer(
         static (grain, _) => grain.SuperviseAsync(),
         this,
@@ -207,12 +269,21 @@ internal sealed class StreamApplicationGrain(
 
         try
         {
-            if (_plan is null)
+            if (_refused is not null)
+            {
+                return;
+            }
+
+            if (_plan is null || ++_supervisions % SupervisionsPerLook == 0)
             {
                 await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
             }
 
             await Task.WhenAll(_tasks.Values.ToArray().Select(SuperviseAsync));
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.InvalidPartitions)
+        {
+            await RefuseAsync(error);
         }
         catch (Exception error)
         {

@@ -10,6 +10,12 @@ internal sealed partial class StreamTask
 {
     private const int DeliveryBytes = 4 * 1024 * 1024;
 
+    // Fewer than a partition remembers of a producer: with one durable batch among them, its checkpoint can never lose this producer while a request is in flight.
+    private const int DeliveryBatches = ProducerState.BatchesRemembered - 1;
+
+    // A retried call is told of at the first and then at every so many attempts.
+    private const int AttemptsPerWarning = 20;
+
     /// <summary>Whether a new run from the journal may succeed. What is no error of ours at all (a silo died, a call timed out) is, and a journal that was opened by another
     /// activation is, too: that one, or the next, goes on.</summary>
     public static bool IsRetriable(Exception error) => error is not StreamsException streams || streams.IsRetriable;
@@ -32,7 +38,7 @@ internal sealed partial class StreamTask
                     }
                 }
 
-                _engine.AdvanceTime(NowMs);
+                AdvanceTime(fetches);
                 await CommitIfDueAsync();
                 await YieldAsync();
             }
@@ -41,6 +47,20 @@ internal sealed partial class StreamTask
         {
             await fetching.CancelAsync();
         }
+    }
+
+    private void AdvanceTime(Task<FetchResult>?[] fetches)
+    {
+        for (var input = 0; input < fetches.Length; input++)
+        {
+            // Records that came while another input was processed: that one is not idle, only not looked at yet.
+            if (fetches[input] is { IsCompletedSuccessfully: true } fetched && !fetched.Result.Batches.IsEmpty)
+            {
+                _engine!.MarkActive(input);
+            }
+        }
+
+        _engine!.AdvanceTime(NowMs);
     }
 
     /// <summary>Waits until a fetch has come, a commit is due, a commit has failed, or somebody woke the task.</summary>
@@ -78,7 +98,7 @@ internal sealed partial class StreamTask
 
         // Without changes, a fetch that comes back empty is soon enough to look after idle inputs; an outbox that is delivered is noted after as long.
         using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        if (_engine!.HasChanges)
+        if (_engine!.HasChanges && _commit.IsCompleted)
         {
             var left = Options.CommitInterval - Time.GetElapsedTime(_lastCommit);
             waits.Add(Task.Delay(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, waiting.Token));
@@ -108,8 +128,15 @@ internal sealed partial class StreamTask
         }
 
         _highWatermarks[input] = result.HighWatermark;
+        if (_engine!.IsInputEnded(input))
+        {
+            // What stands behind the end is somebody else's.
+            return;
+        }
+
         if (result.Batches.IsEmpty)
         {
+            _engine.MarkSilent(input, NowMs);
             await NoteDeliveryAsync();
             return;
         }
@@ -119,7 +146,7 @@ internal sealed partial class StreamTask
         for (var rest = result.Batches; !rest.IsEmpty && !_stop.IsCancellationRequested && !_engine!.IsInputEnded(input);)
         {
             var bytes = RecordBatchHeader.Read(rest.Span).TotalBytes;
-            _engine.ProcessBatch(input, rest[..bytes], NowMs);
+            _engine.ProcessBatch(input, rest[..bytes]);
             rest = rest[bytes..];
             await CommitIfDueAsync();
             await YieldAsync();
@@ -230,12 +257,13 @@ internal sealed partial class StreamTask
     {
         for (var rest = item.Batches; !rest.IsEmpty;)
         {
-            var bytes = 0;
+            var (bytes, batches) = (0, 0);
             do
             {
                 bytes += RecordBatchHeader.Read(rest.Span[bytes..]).TotalBytes;
+                batches++;
             }
-            while (bytes < rest.Length && bytes + RecordBatchHeader.Read(rest.Span[bytes..]).TotalBytes <= DeliveryBytes);
+            while (batches < DeliveryBatches && bytes < rest.Length && bytes + RecordBatchHeader.Read(rest.Span[bytes..]).TotalBytes <= DeliveryBytes);
 
             var request = rest[..bytes];
             await RetryAsync(() => AppendAsync(item.Partition, request));
@@ -260,14 +288,22 @@ internal sealed partial class StreamTask
     private async Task<T> RetryAsync<T>(Func<Task<T>> call)
     {
         var pause = Options.RetryPause;
-        while (true)
+        for (var attempt = 1; ; attempt++)
         {
             try
             {
-                return await call();
+                var answer = await call();
+                _retrying = attempt > 1 ? null : _retrying;
+                return answer;
             }
             catch (Exception error) when (!_stop.IsCancellationRequested && error is not OperationCanceledException && IsRetriable(error))
             {
+                _retrying = $"tries again: {error.Message}";
+                if (attempt % AttemptsPerWarning == 1)
+                {
+                    _environment.Logger.CallRetried(_name, attempt, error.Message);
+                }
+
                 await Task.Delay(pause, Time, _stop.Token);
                 pause = TimeSpan.FromTicks(Math.Min(pause.Ticks * 2, Options.RetryPauseMax.Ticks));
             }

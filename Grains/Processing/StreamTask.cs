@@ -39,6 +39,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private long _lastCommit;
     private long _lastYield;
     private bool _isOutboxPending;
+    private string? _retrying;
     private long[] _highWatermarks = [];
 
     public StreamTask(TaskPlan plan, TaskEnvironment environment, double rowsPerSecond)
@@ -94,7 +95,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             file?.Line ?? -1,
             file?.Offset ?? -1,
             file?.Length ?? -1,
-            Error?.Message)
+            Error?.Message ?? _retrying)
         {
             WillRestart = Error is { } error && IsRetriable(error),
         };
@@ -194,7 +195,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         var token = _stop.Token;
         _lastCommit = _lastYield = Time.GetTimestamp();
         _journal = await TaskJournal.OpenAsync(_environment.Storage, TaskJournal.IdOf(_plan.Application, _plan.TaskId), Options.Journal, token);
-        var engine = new TaskEngine(_plan, NowMs);
+        var engine = new TaskEngine(_plan);
         await _journal.RestoreAsync(entry => engine.Restore(entry.Span), token);
         _engine = engine;
         _highWatermarks = new long[_plan.SubTopology.Sources.Length];
@@ -207,8 +208,11 @@ internal sealed partial class StreamTask : IAsyncDisposable
             _committed = engine.Progress;
             _committedAt = _journal.NextOffset - 1;
             _environment.Logger.TaskRestored(_name, _committed.RecordsIn, _committed.StateEntries);
-            await DeliverAsync(engine.Undelivered);
-            _isOutboxPending = engine.Undelivered.Count > 0;
+            if (_journal.DeliveredOffset < _committedAt)
+            {
+                await DeliverAsync(engine.Undelivered);
+                _isOutboxPending = engine.Undelivered.Count > 0;
+            }
         }
     }
 
@@ -351,6 +355,29 @@ internal sealed partial class StreamTask : IAsyncDisposable
 
         // A commit under way ends by itself; its failure is this one or follows from it.
         await Task.WhenAny(_commit);
+        await NoteDeliveredAsync();
+    }
+
+    /// <summary>
+    /// Notes beside the journal that the last outbox was delivered: an entry that says so can't be made any more. Who mends the cause days later must not have it
+    /// delivered again, to partitions that have forgotten this producer by then.
+    /// </summary>
+    private async Task NoteDeliveredAsync()
+    {
+        if (_journal is not { } journal || !_commit.IsCompletedSuccessfully || !_isOutboxPending)
+        {
+            return;
+        }
+
+        try
+        {
+            await journal.NoteDeliveredAsync(_committedAt, CancellationToken.None);
+        }
+        catch (StreamsException error)
+        {
+            // Delivered again soon, it is dropped by its sequences.
+            _environment.Logger.TaskStopFailed(error, _name);
+        }
     }
 
     private void FailQueries()

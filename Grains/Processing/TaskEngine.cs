@@ -22,13 +22,19 @@ internal sealed record TaskPlan
     /// <summary>The topics of <see cref="SubTopology.OutputTopics"/>, in that order.</summary>
     public required IReadOnlyList<OutputTopic> Outputs { get; init; }
 
-    /// <summary>Per input, how many tasks have to say that it has ended: the file tasks of the application that write its topic, at least one.</summary>
-    public required IReadOnlyList<int> ExpectedEnds { get; init; }
+    /// <summary>Per input, the tasks of this application that write its topic. All of them have to say that it has ended; without any it never ends, because of
+    /// what others write to it nobody knows when it is all.</summary>
+    public required IReadOnlyList<IReadOnlyCollection<string>> Writers { get; init; }
 
     /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
 
     public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
+
+    /// <summary>How the task calls itself towards others.</summary>
+    public string Name => NameOf(Application, TaskId);
+
+    public static string NameOf(string application, string taskId) => $"{application}/{taskId}";
 }
 
 /// <summary>
@@ -52,10 +58,10 @@ internal sealed class TaskEngine
     private readonly TaskState _state;
     private bool _hasChanges;
 
-    public TaskEngine(TaskPlan plan, long nowMs = 0)
+    public TaskEngine(TaskPlan plan)
     {
         _plan = plan;
-        _watermarks = new WatermarkTracker([.. plan.SubTopology.Sources.Select(source => source.Watermarks)], nowMs);
+        _watermarks = new WatermarkTracker([.. plan.SubTopology.Sources.Select(source => source.Watermarks)]);
         _outbox = new Outbox(plan.Outputs, plan.Partition);
         _context = new TaskContext(_watermarks, _outbox);
         _graph = new TaskGraph(plan.SubTopology, _context);
@@ -115,12 +121,12 @@ internal sealed class TaskEngine
 
     /// <summary>Processes one whole batch of an input.</summary>
     /// <exception cref="StreamsException">InvalidInput when user code failed; SerializationFailed, InvalidTimestamp, RecordTooLarge, CorruptBatch.</exception>
-    public void ProcessBatch(int input, ReadOnlyMemory<byte> batch, long nowMs = 0)
+    public void ProcessBatch(int input, ReadOnlyMemory<byte> batch)
     {
         var reader = new RecordBatchReader(batch);
         var header = reader.Header;
         _hasChanges = true;
-        _watermarks.MarkActive(input, nowMs);
+        _watermarks.MarkActive(input);
         if (header.IsControl)
         {
             TakeMarker(input, batch);
@@ -189,24 +195,36 @@ internal sealed class TaskEngine
     {
         _hasChanges = true;
         _state.IsFileEnded = true;
-        for (var topic = 0; topic < _plan.Outputs.Count; topic++)
-        {
-            _outbox.AppendEnd(topic, $"{_plan.Application}/{_plan.TaskId}", Math.Max(_state.LastTimestamp, 0));
-        }
+        TellEnd(_state.LastTimestamp);
     }
 
+    /// <summary>Records of an input have come and wait to be processed.</summary>
+    public void MarkActive(int input) => _watermarks.MarkActive(input);
+
+    /// <summary>An input was read to its end: from here on it is silent.</summary>
+    public void MarkSilent(int input, long nowMs) => _watermarks.MarkSilent(input, nowMs);
+
     /// <summary>Lets silent inputs step aside.</summary>
+    /// <exception cref="StreamsException">InvalidInput when user code failed on a window that closes; SerializationFailed, RecordTooLarge.</exception>
     public void AdvanceTime(long nowMs)
     {
         if (_sources.Length > 1 && _watermarks.Advance(nowMs))
         {
             _hasChanges = true;
-            CloseWindows();
+            Guarded("windows that closed because an input is idle", CloseWindows);
         }
     }
 
     /// <summary>Makes the commit of everything since the last one. The caller appends its entry to the journal as one batch, then delivers its outbox.</summary>
+    /// <exception cref="StreamsException">InvalidInput when a serde of the application failed; SerializationFailed, RecordTooLarge.</exception>
     public TaskCommit Drain()
+    {
+        TaskCommit? commit = null;
+        Guarded("state that it has to store", () => commit = DrainCore());
+        return commit!;
+    }
+
+    private TaskCommit DrainCore()
     {
         _hasChanges = false;
         _state.Commit++;
@@ -265,14 +283,41 @@ internal sealed class TaskEngine
     private void TakeMarker(int input, ReadOnlyMemory<byte> batch)
     {
         // Only the end of input is told by markers so far; a watermark short of the end comes with repartition topics.
-        if (!WatermarkMarker.TryRead(batch, out var task, out var watermark) || watermark != WatermarkMarker.EndOfInput)
+        if (!WatermarkMarker.TryRead(batch, out var task, out var watermark) || watermark != WatermarkMarker.EndOfInput || !_plan.Writers[input].Contains(task))
         {
             return;
         }
 
-        if (_state.EndedBy[input].Add(task) && _state.EndedBy[input].Count >= _plan.ExpectedEnds[input] && _watermarks.EndInput(input))
+        if (!_state.EndedBy[input].Add(task) || _state.EndedBy[input].Count < _plan.Writers[input].Count || !_watermarks.EndInput(input))
         {
-            CloseWindows();
+            return;
+        }
+
+        Guarded("windows that closed at the end of the input", CloseWindows);
+        if (_watermarks.IsAtEnd)
+        {
+            TellEnd(_watermarks.MaxEventTime);
+        }
+    }
+
+    /// <summary>Tells every partition that this task writes to that nothing more comes, once, through the outbox of the commit in which the task ends.</summary>
+    private void TellEnd(long timestamp)
+    {
+        for (var topic = 0; topic < _plan.Outputs.Count; topic++)
+        {
+            _outbox.AppendEnd(topic, _plan.Name, Math.Max(timestamp, 0));
+        }
+    }
+
+    private void Guarded(string what, Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception error)
+        {
+            ThrowFailed(what, error);
         }
     }
 

@@ -105,7 +105,8 @@ public interface ILog : IAsyncDisposable
     /// <summary>
     /// Reads whole batches, from the one that holds <paramref name="offset"/>: at least one, more only as they fit into <paramref name="maxBytes"/>,
     /// never past <see cref="DurableEndOffset"/>. It may stop earlier, where the stored form ends (a segment, a buffer): go on at
-    /// <see cref="LogRead.NextOffset"/>. At the end the result is empty. The memory stays valid and unchanged for as long as the caller holds it.
+    /// <see cref="LogRead.NextOffset"/>. At the end the result is empty. The memory stays valid and unchanged for as long as the caller holds it, or
+    /// until it disposes of <see cref="LogRead.Loan"/>.
     /// </summary>
     /// <exception cref="StreamsException">OffsetOutOfRange; CorruptLog when a stored batch fails its checks.</exception>
     ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken = default);
@@ -123,8 +124,60 @@ public interface ILog : IAsyncDisposable
     /// <summary>Replaces the checkpoint atomically: a small blob that holds for all records below <paramref name="offset"/> (not above <see cref="DurableEndOffset"/>).</summary>
     ValueTask WriteCheckpointAsync(ReadOnlyMemory<byte> blob, long offset, CancellationToken cancellationToken = default);
 
+    /// <summary>
+    /// Ends the active segment when it holds anything: all that is durable when this is called lies in closed segments afterwards, which retention
+    /// may remove and compaction may rewrite. For segments that end by age (segment.ms); by size they end by themselves.
+    /// </summary>
+    /// <exception cref="StreamsException">FencedLeaderEpoch, DiskFull, StorageError (nothing changed); Closed.</exception>
+    ValueTask RollAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Begins to replace the batches of whole closed segments by others that cover the same offsets: compaction. Appends, reads, checkpoints and
+    /// truncations go on meanwhile, and see the old batches until <see cref="ILogRewrite.CommitAsync"/>. One rewrite at a time.
+    /// </summary>
+    /// <param name="fromOffset">Where a segment of <see cref="Segments"/> begins.</param>
+    /// <param name="endOffset">Where that segment or a later one ends, the active one excluded. Anything else is a bug of the caller, as is a
+    /// second rewrite before the first is disposed (InvalidOperationException).</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <exception cref="StreamsException">FencedLeaderEpoch, Closed, DiskFull, StorageError: nothing was changed.</exception>
+    ValueTask<ILogRewrite> BeginRewriteAsync(long fromOffset, long endOffset, CancellationToken cancellationToken = default);
+
     /// <summary>For retention: the segments from the oldest on with their size and largest timestamp (-1 while empty), the active one last.</summary>
     IReadOnlyList<LogSegmentInfo> Segments { get; }
+}
+
+/// <summary>
+/// Batches that will take the place of others in a log. Nothing of the log changes before <see cref="CommitAsync"/>, nor when this is disposed
+/// without it, nor in a crash before its end. One call at a time; no call after a failed one but disposing.
+/// </summary>
+public interface ILogRewrite : IAsyncDisposable
+{
+    /// <summary>The first offset to be covered.</summary>
+    long FromOffset { get; }
+
+    /// <summary>The offset after the last to be covered.</summary>
+    long EndOffset { get; }
+
+    /// <summary>The offset that the next batch must begin with; <see cref="EndOffset"/> once all are there.</summary>
+    long NextOffset { get; }
+
+    /// <summary>
+    /// Adds whole batches back to back. They are stored as they are: base offset and leader epoch are stamped, the CRC is right, offsets are dense
+    /// from <see cref="NextOffset"/> on (a batch covers LastOffsetDelta + 1 offsets, of which its records may leave out some or all) and don't pass
+    /// <see cref="EndOffset"/>; other offsets are a bug of the caller (InvalidOperationException). The memory is read until the task completes.
+    /// </summary>
+    /// <exception cref="StreamsException">CorruptBatch (no complete batch), FencedLeaderEpoch, Closed, DiskFull, StorageError: nothing of the log was changed.</exception>
+    ValueTask AppendAsync(ReadOnlyMemory<byte> batches);
+
+    /// <summary>
+    /// Puts the new batches in the place of the old ones, atomically and durably: afterwards they fill one or more whole closed segments and the
+    /// old ones are gone, but for readers that hold memory of them. To commit before <see cref="NextOffset"/> has reached
+    /// <see cref="EndOffset"/> is a bug of the caller (InvalidOperationException).
+    /// </summary>
+    /// <returns>False when a truncation meanwhile has freed segments of the range: then nothing was replaced.</returns>
+    /// <exception cref="StreamsException">FencedLeaderEpoch, Closed, DiskFull (nothing was changed); StorageError (unknown: old or new, never a mixture;
+    /// the log may have to be opened again).</exception>
+    ValueTask<bool> CommitAsync(CancellationToken cancellationToken = default);
 }
 
 /// <summary>A checkpoint: state that holds for every record below an offset.</summary>
@@ -135,7 +188,11 @@ public sealed record LogCheckpoint(long Offset, ReadOnlyMemory<byte> Blob);
 /// <summary>The result of a read.</summary>
 /// <param name="Batches">Whole record batches back to back, or empty.</param>
 /// <param name="NextOffset">The offset after the last batch read, or the offset asked for when nothing was read.</param>
-public readonly record struct LogRead(ReadOnlyMemory<byte> Batches, long NextOffset);
+/// <param name="Loan">
+/// When not null: the memory is lent. Whoever is done with it and knows that nobody else uses it disposes of the loan, once, and the buffer serves
+/// another read. Never disposing is no leak: the memory then belongs to the caller for good and is collected like any other.
+/// </param>
+public readonly record struct LogRead(ReadOnlyMemory<byte> Batches, long NextOffset, IDisposable? Loan = null);
 
 /// <summary>What retention needs to know of a segment.</summary>
 /// <param name="BaseOffset">The first offset.</param>

@@ -7,18 +7,27 @@ namespace OrleansStreams.Storage;
 /// A piece of a log in memory: whole record batches back to back, appended at its end, never changed once they can be read.
 /// Not safe for concurrent use (its log's lock guards it); the memory that it hands out may be read by anybody for as long as they like.
 /// </summary>
-internal sealed class LogChunk
+internal class LogChunk
 {
     // One entry per 4 KiB: a lookup walks at most that much, which is a few dozen headers of the smallest batches.
     private const int SparseBytes = 4 * 1024;
 
     private readonly List<(long Offset, int Position)> _sparse = [];
+    private readonly LentBuffer? _lent;
     private byte[] _buffer;
 
+    /// <summary>A chunk whose memory is never used again for other bytes.</summary>
     public LogChunk(byte[] buffer, long baseOffset)
     {
         _buffer = buffer;
         BaseOffset = EndOffset = baseOffset;
+    }
+
+    /// <summary>A chunk whose memory is given back once it was released and nobody reads it any more.</summary>
+    public LogChunk(byte[] buffer, long baseOffset, Action<byte[]> giveBack)
+        : this(buffer, baseOffset)
+    {
+        _lent = new LentBuffer(buffer, giveBack);
     }
 
     /// <summary>The first batch's base offset.</summary>
@@ -26,9 +35,6 @@ internal sealed class LogChunk
 
     /// <summary>The offset after the last batch.</summary>
     public long EndOffset { get; private set; }
-
-    /// <summary>The chunk that goes on behind this one, once there is one.</summary>
-    public LogChunk? Next { get; set; }
 
     /// <summary>Bytes used.</summary>
     public int Length { get; private set; }
@@ -38,12 +44,6 @@ internal sealed class LogChunk
 
     /// <summary>The largest timestamp of the batches appended.</summary>
     public long MaxTimestamp { get; private set; } = long.MinValue;
-
-    /// <summary>Whether memory of this chunk was handed out: then it can never be used again for other bytes.</summary>
-    public bool IsLent { get; private set; }
-
-    /// <summary>Whether the cache wants it gone.</summary>
-    public bool IsEvicted { get; set; }
 
     /// <summary>Whether a batch of this size fits behind the last one.</summary>
     public bool HasRoomFor(int bytes) => _buffer.Length - Length >= bytes;
@@ -119,8 +119,7 @@ internal sealed class LogChunk
             nextOffset = NextOffsetAt(batch);
         }
 
-        IsLent |= end > start;
-        return new LogRead(_buffer.AsMemory(start, end - start), nextOffset);
+        return new LogRead(_buffer.AsMemory(start, end - start), nextOffset, end > start ? _lent?.Lend() : null);
     }
 
     /// <summary>
@@ -148,14 +147,13 @@ internal sealed class LogChunk
         return null;
     }
 
-    /// <summary>Lets go of the buffer and returns it when it may be used again, else null.</summary>
-    public byte[]? Release()
+    /// <summary>Lets go of the buffer, once.</summary>
+    public void Release()
     {
-        var buffer = _buffer;
         _buffer = [];
         Length = 0;
         _sparse.Clear();
-        return IsLent ? null : buffer;
+        _lent?.Release();
     }
 
     private int PositionOf(long offset)

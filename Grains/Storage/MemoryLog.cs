@@ -1,7 +1,7 @@
 namespace OrleansStreams.Storage;
 
 /// <summary>One opening of a log in memory.</summary>
-internal sealed class MemoryLog : ILog
+internal sealed partial class MemoryLog : ILog
 {
     private readonly MemoryLogStorage _storage;
     private readonly MemoryLogData _data;
@@ -44,8 +44,7 @@ internal sealed class MemoryLog : ILog
 
     public LogCheckpoint? Checkpoint => Locked(static log => log._data.Checkpoint);
 
-    public IReadOnlyList<LogSegmentInfo> Segments => Locked(static log => (IReadOnlyList<LogSegmentInfo>)[.. log._data.Segments.Select(
-        segment => new LogSegmentInfo(segment.BaseOffset, segment.EndOffset, segment.Bytes, segment.Bytes == 0 ? -1 : segment.MaxTimestamp))]);
+    public IReadOnlyList<LogSegmentInfo> Segments => Locked(static log => log.SegmentInfos());
 
     public ValueTask AppendAsync(long baseOffset, IReadOnlyList<ReadOnlyMemory<byte>> batches, long? logAppendTime = null)
     {

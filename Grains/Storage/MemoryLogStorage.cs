@@ -134,10 +134,15 @@ internal sealed class MemoryLogData
         var segment = Segments[^1];
         if (segment.Bytes > 0 && segment.Bytes + batch.Length > segmentBytes)
         {
-            segment = new Segment(segment.EndOffset);
-            Segments.Add(segment);
+            Roll();
         }
 
+        Append(Segments[^1], batch, leaderEpoch, logAppendTime);
+    }
+
+    /// <summary>Adds a batch to a segment, which may be one that is not in the log yet.</summary>
+    public void Append(Segment segment, ReadOnlySpan<byte> batch, int leaderEpoch, long? logAppendTime)
+    {
         if (segment.Chunks.Count == 0 || !segment.Chunks[^1].HasRoomFor(batch.Length))
         {
             segment.Chunks.Add(new LogChunk(GC.AllocateUninitializedArray<byte>(Math.Max(_nextChunkBytes, batch.Length)), segment.EndOffset));
@@ -185,13 +190,31 @@ internal sealed class MemoryLogData
         return null;
     }
 
+    /// <summary>Begins a new segment unless the last one is empty.</summary>
+    public void Roll()
+    {
+        if (Segments[^1].Bytes > 0)
+        {
+            Segments.Add(new Segment(EndOffset));
+        }
+    }
+
+    /// <summary>Puts a segment in the place of others; returns the bytes freed.</summary>
+    public long Replace(int index, int count, Segment replacement)
+    {
+        var freed = Segments.Skip(index).Take(count).Sum(segment => segment.Bytes);
+        Segments.RemoveRange(index, count);
+        Segments.Insert(index, replacement);
+        return freed;
+    }
+
     /// <summary>Raises the start and drops segments that lie wholly below it; returns the bytes freed.</summary>
     public long TruncatePrefix(long newStartOffset)
     {
         StartOffset = Math.Max(StartOffset, newStartOffset);
-        if (Segments[^1].Bytes > 0 && Segments[^1].EndOffset <= StartOffset)
+        if (Segments[^1].EndOffset <= StartOffset)
         {
-            Segments.Add(new Segment(EndOffset));
+            Roll();
         }
 
         var freed = 0L;

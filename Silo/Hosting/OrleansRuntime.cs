@@ -1,6 +1,7 @@
 using Orleans.Configuration;
 using Orleans.Hosting;
 using Orleans.Storage;
+using OrleansStreams.Storage.Postgres;
 
 namespace OrleansStreams.Silo.Hosting;
 
@@ -13,10 +14,18 @@ internal static class ActorRuntimeHosting
     /// <summary>The runtime's name, for people.</summary>
     public const string Name = "orleans";
 
+    /// <summary>Whether one process at a time may use the storage.</summary>
+    public const bool IsSingleProcess = false;
+
     public static void AddActorRuntime(this IHostApplicationBuilder builder, SiloSettings settings)
     {
         var resolved = OrleansPorts.Resolve(settings);
         builder.UseOrleans(silo => Configure(silo, resolved));
+    }
+
+    /// <summary>Once the database is connected: AdoNet has connections of its own.</summary>
+    public static void UseDatabase(IServiceProvider services, PostgresDatabase database)
+    {
     }
 
     private static void Configure(ISiloBuilder silo, SiloSettings settings)

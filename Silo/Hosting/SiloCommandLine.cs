@@ -12,8 +12,18 @@ internal static class SiloCommandLine
           --urls URL            where the HTTP API listens (default http://127.0.0.1:8080)
           --data DIR            the data folder (default: a folder in the user's local application data)
           --flush MODE          always (default), interval or os: when acknowledged records have reached the disk
+          --flush-interval MS   with --flush interval: how long the disk may lag behind (default 1000)
+          --journal-bytes N, --tail-cache-bytes N, --open-files-max N
+                                the flush journal (0: none), the logs' ends kept in memory, log files kept open
+          --postgres TEXT       logs and grain state in PostgreSQL 13 or newer instead of files: Host=...;Database=...;Username=...;Password=...
+                                (--ConnectionStrings:Streams TEXT means the same)
+          --schema NAME         the schema there (default streams)
+          --migrate on|off      whether that schema is made and brought up to date at the start (default on)
+          --postgres-writers N, --postgres-readers N, --postgres-patience-ms MS
+                                connections that write (4) and all others (4); how long the server may stay away before requests fail (15000)
           --sample BOOL         whether the sample application flight-delays runs (default true)
-          --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT, --ConnectionStrings:Streams TEXT
+          --limits:NAME N       a limit, for example --limits:pending-bytes 67108864; the README has the table
+          --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT
                                 for ActorRuntime=orleans
         Every option can be given as an environment variable too: STREAMS_DATA, STREAMS_URLS, STREAMS_FLUSH, ...
         Settings of ASP.NET Core (--Logging:LogLevel:Default Debug, --environment NAME) work as everywhere.
@@ -21,7 +31,9 @@ internal static class SiloCommandLine
 
     private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
-        "urls", "data", "flush", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment", "contentRoot", "http_ports", "https_ports",
+        "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "postgres", "schema", "migrate",
+        "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment",
+        "contentRoot", "http_ports", "https_ports",
     };
 
     /// <summary>

@@ -16,11 +16,40 @@ public sealed record SiloSettings
     /// <summary>When an acknowledged append has reached the disk (<c>flush</c>: always, interval or os).</summary>
     public FlushMode Flush { get; init; } = FlushMode.Always;
 
+    /// <summary>How long after an acknowledgement the disk has it at most, with <see cref="FlushMode.Interval"/> (<c>flush-interval</c>: 1 to 3600000 ms).</summary>
+    public TimeSpan FlushInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Bytes of the logs' ends kept in memory for readers, all logs together (<c>tail-cache-bytes</c>).</summary>
+    public long TailCacheBytes { get; init; } = 64L * 1024 * 1024;
+
+    /// <summary>The size of the flush journal, which makes appends of all logs durable together (<c>journal-bytes</c>; 0: none).</summary>
+    public long JournalBytes { get; init; } = 128L * 1024 * 1024;
+
+    /// <summary>Log files kept open at most (<c>open-files-max</c>).</summary>
+    public int OpenFilesMax { get; init; } = 1024;
+
     /// <summary>Whether the sample application runs on the shipped flights (<c>sample</c>).</summary>
     public bool Sample { get; init; } = true;
 
-    /// <summary>PostgreSQL for clustering and grain state, in the orleans build only (<c>ConnectionStrings:Streams</c>).</summary>
+    /// <summary>
+    /// PostgreSQL for logs and grain state (<c>postgres</c>, or <c>ConnectionStrings:Streams</c>), in the orleans build for clustering too; null for files.
+    /// </summary>
     public string? PostgreSql { get; init; }
+
+    /// <summary>The schema of the logs in that database (<c>schema</c>).</summary>
+    public string PostgreSqlSchema { get; init; } = "streams";
+
+    /// <summary>Connections that write at the same time (<c>postgres-writers</c>).</summary>
+    public int PostgreSqlWriters { get; init; } = 4;
+
+    /// <summary>Connections for reads and all else (<c>postgres-readers</c>).</summary>
+    public int PostgreSqlReaders { get; init; } = 4;
+
+    /// <summary>How long the server may stay away before an operation fails (<c>postgres-patience-ms</c>).</summary>
+    public TimeSpan PostgreSqlPatience { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Whether that schema is made and brought to this version at the start (<c>migrate</c>: on or off).</summary>
+    public bool Migrate { get; init; } = true;
 
     /// <summary>The Orleans cluster's id (<c>cluster-id</c>), in the orleans build only.</summary>
     public string ClusterId { get; init; } = "streams";
@@ -34,8 +63,8 @@ public sealed record SiloSettings
     /// <summary>The port for clients (<c>gateway-port</c>; 0: any that is free), in the orleans build only.</summary>
     public int GatewayPort { get; init; } = 30000;
 
-    /// <summary>Bytes of the logs' ends that are kept in memory for readers, for all logs together.</summary>
-    public long TailCacheBytes { get; init; } = 64L * 1024 * 1024;
+    /// <summary>Limits that differ from their defaults, by name (<c>limits:NAME</c>; the README has the table).</summary>
+    public IReadOnlyDictionary<string, long> Limits { get; init; } = new Dictionary<string, long>();
 
     /// <summary>The folder of logs.</summary>
     public string LogsPath => Path.Combine(DataPath, "logs");
@@ -67,12 +96,27 @@ public sealed record SiloSettings
                 "os" => FlushMode.OperatingSystem,
                 var other => throw Invalid("flush", other, "always, interval or os"),
             },
+            FlushInterval = TimeSpan.FromMilliseconds(Number(configuration, "flush-interval", 1_000, 1, 3_600_000)),
+            TailCacheBytes = Number(configuration, "tail-cache-bytes", 64L * 1024 * 1024, 0, 1L << 40),
+            JournalBytes = Number(configuration, "journal-bytes", 128L * 1024 * 1024, 0, 1L << 36),
+            OpenFilesMax = (int)Number(configuration, "open-files-max", 1024, 1, 1_000_000),
             Sample = configuration["sample"] is not { Length: > 0 } sample || (bool.TryParse(sample, out var on) ? on : throw Invalid("sample", sample, "true or false")),
-            PostgreSql = configuration.GetConnectionString("Streams") is { Length: > 0 } connection ? connection : null,
+            PostgreSql = new[] { configuration["postgres"], configuration.GetConnectionString("Streams") }.FirstOrDefault(text => !string.IsNullOrWhiteSpace(text)),
+            PostgreSqlSchema = configuration["schema"] is { Length: > 0 } schema ? schema : "streams",
+            PostgreSqlWriters = (int)Number(configuration, "postgres-writers", 4, 1, 64),
+            PostgreSqlReaders = (int)Number(configuration, "postgres-readers", 4, 1, 64),
+            PostgreSqlPatience = TimeSpan.FromMilliseconds(Number(configuration, "postgres-patience-ms", 15_000, 100, 600_000)),
+            Migrate = (configuration["migrate"] ?? "on") switch
+            {
+                "on" => true,
+                "off" => false,
+                var other => throw Invalid("migrate", other, "on or off"),
+            },
             ClusterId = configuration["cluster-id"] ?? "streams",
             ServiceId = configuration["service-id"] ?? "streams",
             SiloPort = Port(configuration, "silo-port", 11111),
             GatewayPort = Port(configuration, "gateway-port", 30000),
+            Limits = SiloLimit.Read(configuration),
         };
     }
 
@@ -102,6 +146,13 @@ public sealed record SiloSettings
         null or "" => otherwise,
         var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port < 65536 => port,
         var text => throw Invalid(name, text, "a port from 1 to 65535, or 0 for any that is free"),
+    };
+
+    private static long Number(IConfiguration configuration, string name, long otherwise, long min, long max) => configuration[name] switch
+    {
+        null or "" => otherwise,
+        var text when long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= min && number <= max => number,
+        var text => throw Invalid(name, text, string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}")),
     };
 
     private static StreamsException Invalid(string name, string value, string allowed) =>

@@ -2,25 +2,33 @@ using OrleansStreams.Clients;
 using OrleansStreams.Errors;
 using OrleansStreams.Log;
 using OrleansStreams.Processing;
+using OrleansStreams.Silo.Http;
 using OrleansStreams.Silo.Samples;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
+using OrleansStreams.Storage.Postgres;
 
 namespace OrleansStreams.Silo.Hosting;
 
 /// <summary>Puts a silo into a host: storage, grains, applications and the client that the host's own code uses.</summary>
 public static class StreamsSilo
 {
-    /// <summary>Opens the storage: a data folder that is in use or cannot be written is told before anything starts.</summary>
-    /// <exception cref="StreamsException">DataFolderInUse, StorageError, DiskFull.</exception>
-    public static void OpenStorage(this IHost host)
+    /// <summary>Opens the storage: a data folder or a database that is in use or cannot be written is told before anything starts.</summary>
+    /// <returns>Where the data is, for people.</returns>
+    /// <exception cref="StreamsException">DataFolderInUse, StorageError, DiskFull; with PostgreSQL InvalidConfig and IncompatibleState too.</exception>
+    public static async Task<string> OpenStorageAsync(this IHost host, CancellationToken cancellationToken = default)
     {
-        _ = host.Services.GetRequiredService<ILogStorage>();
+        ArgumentNullException.ThrowIfNull(host);
         var settings = host.Services.GetRequiredService<SiloSettings>();
         if (settings.PostgreSql is not null)
         {
-            return;
+            var database = host.Services.GetRequiredService<PostgresDatabase>();
+            await database.StartAsync(cancellationToken);
+            ActorRuntimeHosting.UseDatabase(host.Services, database);
+            return $"PostgreSQL at {database.Place}";
         }
+
+        _ = host.Services.GetRequiredService<ILogStorage>();
 
         try
         {
@@ -35,6 +43,8 @@ public static class StreamsSilo
                 WriteOutcome.NotWritten,
                 error);
         }
+
+        return settings.DataPath;
     }
 
     /// <summary>Adds the silo. The actor runtime is the one that this assembly was built for.</summary>
@@ -52,12 +62,42 @@ public static class StreamsSilo
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
-        builder.Services.AddFileLogStorage(new FileLogStorageOptions { RootPath = settings.LogsPath, TailCacheBytes = settings.TailCacheBytes });
-        builder.Services.AddStreamsGrains(new StreamsOptions { Flush = settings.Flush });
+        if (settings.PostgreSql is { } connection)
+        {
+            builder.Services.AddPostgresLogStorage(new PostgresOptions
+            {
+                ConnectionString = connection,
+                Schema = settings.PostgreSqlSchema,
+                Migrate = settings.Migrate,
+                IsExclusive = ActorRuntimeHosting.IsSingleProcess,
+                WriterConnections = settings.PostgreSqlWriters,
+                ReaderConnections = settings.PostgreSqlReaders,
+                UnavailableMax = settings.PostgreSqlPatience,
+                TailCacheBytes = settings.TailCacheBytes,
+            });
+        }
+        else
+        {
+            builder.Services.AddFileLogStorage(new FileLogStorageOptions
+            {
+                RootPath = settings.LogsPath,
+                TailCacheBytes = settings.TailCacheBytes,
+                SpareBufferBytes = Math.Max(8L * 1024 * 1024, settings.TailCacheBytes),
+                JournalBytes = settings.JournalBytes,
+                OpenFilesMax = settings.OpenFilesMax,
+            });
+        }
+
+        var streams = new StreamsOptions { Flush = settings.Flush, FlushInterval = settings.FlushInterval };
+        builder.Services.AddStreamsGrains(LimitsOf(settings).Aggregate(streams, (options, limit) => limit.Limit.Apply(options, limit.Value)));
+        builder.Services.Configure<StreamsApiOptions>(options => LimitsOf(settings).ForEach(limit => limit.Limit.ApplyToApi(options, (int)Math.Min(limit.Value, int.MaxValue))));
         builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
         builder.Services.AddStreamApplication(FlightDelays.Name, (flights, parameters) => FlightDelays.Build(flights, parameters, settings.DataPath));
         builder.AddActorRuntime(settings);
         builder.Services.AddStreamApplicationStarter();
         return builder;
     }
+
+    private static List<(SiloLimit Limit, long Value)> LimitsOf(SiloSettings settings) =>
+        [.. SiloLimit.All.Where(limit => settings.Limits.ContainsKey(limit.Name)).Select(limit => (limit, settings.Limits[limit.Name]))];
 }

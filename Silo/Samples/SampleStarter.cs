@@ -15,10 +15,15 @@ internal sealed class SampleStarter(IGrainFactory grains, SiloSettings settings,
         {
             await started.Task.WaitAsync(stoppingToken);
             var known = await grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name).GetStatusAsync();
+            var sample = new FlightDelaysSettings { Input = FlightDelaysSettings.ShippedInput, DataPath = settings.DataPath };
             if (known.Parameters.IsEmpty)
             {
-                var sample = new FlightDelaysSettings { Input = FlightDelaysSettings.ShippedInput, DataPath = settings.DataPath };
                 await FlightDelaysRun.StartAsync(grains, sample, stoppingToken);
+            }
+            else if (known.Parameters.GetValueOrDefault("file") is { } file && Path.Combine(settings.DataPath, file) == ArrivalOrder.FileIn(sample.Folder))
+            {
+                // Its state may be in a database and this machine a new one: the input, made from what ships with the silo, is the same every time.
+                await Task.Run(() => ArrivalOrder.Prepare(sample.Input, sample.Folder, stoppingToken), stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

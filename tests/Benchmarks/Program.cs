@@ -1,23 +1,44 @@
-using System.Globalization;
 using OrleansStreams.Benchmarks;
+using OrleansStreams.Benchmarks.Log;
 using OrleansStreams.Benchmarks.Paths;
+using OrleansStreams.Benchmarks.Postgres;
+using OrleansStreams.Benchmarks.Reports;
 
-switch (args.FirstOrDefault())
+// One line a report: its name, its options for people, what runs it (null: the options are wrong).
+(string Name, string Options, Func<string[], Task<int>?> Run)[] reports =
+[
+    ("paths", ReportOptions.Usage, rest => Report(rest, PathReport.RunAsync)),
+    ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
+    ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
+    ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
+    ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),
+    ("scaling", "[SCALE [throughput|fetch|opening|idle]]", ScalingReport.FromArguments),
+    ("codec", "[BenchmarkDotNet options, for example --filter '*']", rest => Task.FromResult(CodecBenchmarks.Run(rest))),
+    ("codec-quick", "", rest => rest.Length == 0 ? Task.FromResult(CodecQuick.Run()) : null),
+];
+
+var name = args.Length == 0 || args[0].StartsWith("--", StringComparison.Ordinal) ? "paths" : args[0];
+var chosen = reports.FirstOrDefault(report => report.Name == name);
+if (chosen.Run?.Invoke(args.Length > 0 && args[0] == name ? args[1..] : args) is { } running)
 {
-    case null:
-        await PathReport.RunAsync(scale: 1);
+    return await running;
+}
+
+Console.Error.WriteLine("Usage: dotnet run -c Release --project tests/Benchmarks [-- REPORT [OPTIONS]]     (without a report: paths)");
+foreach (var report in reports)
+{
+    Console.Error.WriteLine($"       {report.Name} {report.Options}");
+}
+
+return 2;
+
+static Task<int>? Report(string[] rest, Func<ReportOptions, Task> run)
+{
+    return ReportOptions.Parse(rest) is { } options ? RunAsync(options) : null;
+
+    async Task<int> RunAsync(ReportOptions options)
+    {
+        await run(options);
         return 0;
-    case "paths" when args.Length == 2 && double.TryParse(args[1], NumberStyles.Float, CultureInfo.InvariantCulture, out var scale) && scale is > 0 and <= 100:
-        await PathReport.RunAsync(scale);
-        return 0;
-    case "codec":
-        return CodecBenchmarks.Run(args[1..]);
-    case "codec-quick":
-        return CodecQuick.Run();
-    default:
-        Console.Error.WriteLine("Usage: dotnet run -c Release --project tests/Benchmarks                   every path beside its raw bound");
-        Console.Error.WriteLine("       dotnet run -c Release --project tests/Benchmarks -- paths SCALE    with SCALE times as many records, for example 0.1");
-        Console.Error.WriteLine("       dotnet run -c Release --project tests/Benchmarks -- codec [BenchmarkDotNet options, for example --filter '*']");
-        Console.Error.WriteLine("       dotnet run -c Release --project tests/Benchmarks -- codec-quick");
-        return 2;
+    }
 }

@@ -55,6 +55,21 @@ public class RecordCommandTests(SiloFixture fixture)
     }
 
     [Fact]
+    public async Task A_record_whose_idempotency_key_is_known_is_told_with_its_originals_offset()
+    {
+        var topic = $"cli.dedup-{Guid.NewGuid():n}";
+        (await Cli.RunAsync(silo, "topics", "create", topic, "--config", "dedup.window.ms=600000")).Fine();
+        const string Line = """{"value":"1","headers":{"idempotency-key":"order-1"},"timestamp":5000}""";
+        (await Cli.RunAsync(silo.Address, Line, "produce", topic, "--json")).Fine();
+
+        var again = JsonDocument.Parse((await Cli.RunAsync(silo.Address, "{\"value\":\"0\"}\n" + Line, "produce", topic, "--json")).Fine().Output).RootElement;
+        again.GetProperty("records").GetInt64().ShouldBe(2);
+        again.GetProperty("duplicates").GetInt64().ShouldBe(1);
+        again.GetProperty("originals")[0].GetRawText().ShouldBe("""{"line":2,"partition":0,"offset":0,"timestamp":5000}""");
+        (await Cli.RunAsync(silo, "consume", topic, "--from-beginning")).Fine().Lines.ShouldBe(["1", "0"]);
+    }
+
+    [Fact]
     public async Task Many_records_keep_their_order_per_key()
     {
         var topic = await silo.CreateTopicAsync(3);

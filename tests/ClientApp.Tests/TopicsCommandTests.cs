@@ -28,6 +28,28 @@ public class TopicsCommandTests(SiloFixture fixture)
     }
 
     [Fact]
+    public async Task A_topic_is_changed_and_its_old_records_are_deleted()
+    {
+        var topic = await silo.CreateTopicAsync();
+        (await Cli.RunAsync(silo, "topics", "alter", topic, "--config", "cleanup.policy=compact,delete", "--config", "min.cleanable.dirty.ratio=0.1", "--partitions", "2"))
+            .Fine().Output.ShouldBe($"changed topic '{topic}'\n");
+        var described = (await Cli.RunAsync(silo, "topics", "describe", topic)).Fine().Output;
+        described.ShouldContain("cleanup.policy = compact,delete");
+        described.ShouldContain("min.cleanable.dirty.ratio = 0.1");
+        (await Cli.RunAsync(silo, "topics", "alter", topic)).Failed(2, "--config");
+        (await Cli.RunAsync(silo, "topics", "alter", topic, "--config", "cleanup.policy=shred")).Failed(1, "compact,delete");
+        (await Cli.RunAsync(silo, "topics", "alter", topic, "--config", "dedup.keys.max=0")).Failed(1, "dedup.keys.max cannot be 0: take 1 to 1000000");
+        (await Cli.RunAsync(silo.Address, "no key\n", "produce", topic)).Failed(1, "key");
+
+        (await Cli.RunAsync(silo.Address, "a:1\na:2\na:3\n", "produce", topic, "--partition", "0")).Fine();
+        (await Cli.RunAsync(silo, "records", "delete", topic, "--partition", "0", "--before", "2")).Fine()
+            .Output.ShouldBe($"'{topic}' partition 0 begins at offset 2 now\n");
+        (await Cli.RunAsync(silo, "consume", topic, "--partition", "0", "--from-beginning")).Fine().Lines.ShouldBe(["a:3"]);
+        (await Cli.RunAsync(silo, "records", "delete", topic, "--partition", "0", "--before", "9")).Failed(1, "9");
+        (await Cli.RunAsync(silo, "records", "delete", topic, "--partition", "0")).Failed(2, "--before");
+    }
+
+    [Fact]
     public async Task The_server_says_what_is_wrong_with_a_topic()
     {
         var topic = await silo.CreateTopicAsync();

@@ -42,7 +42,7 @@ public sealed class TestSilo : IAsyncDisposable
         builder.Services.AddSingleton(Random.Shared);
         builder.Services.AddSingleton<ILogStorage, FileLogStorage>();
         builder.Services.AddSingleton(new FileLogStorageOptions { RootPath = Path.Combine(folder, "logs") });
-        builder.Services.AddSingleton(new OrleansStreams.Log.StreamsOptions { Flush = FlushMode.OperatingSystem });
+        builder.Services.AddStreamsGrains(new OrleansStreams.Log.StreamsOptions { Flush = FlushMode.OperatingSystem });
         builder.Services.AddSingleton(provider => new OrleansStreams.Clients.StreamsClient(provider.GetRequiredService<IGrainFactory>(), TimeProvider.System, Random.Shared));
         builder.UseEmbeddedOrleans(silo =>
         {

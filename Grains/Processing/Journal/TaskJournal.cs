@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using OrleansStreams.Records;
 using OrleansStreams.Storage;
 
@@ -18,7 +19,11 @@ internal sealed class TaskJournal : IAsyncDisposable
     {
         _log = log;
         _snapshotAt = Math.Max(log.StartOffset, log.Checkpoint?.Offset ?? 0);
+        DeliveredOffset = log.Checkpoint is { Blob.Length: sizeof(long) } checkpoint ? BinaryPrimitives.ReadInt64LittleEndian(checkpoint.Blob.Span) : -1;
     }
+
+    /// <summary>The last entry whose outbox is known to be delivered by a note beside the journal; -1 without one.</summary>
+    public long DeliveredOffset { get; private set; }
 
     /// <summary>The offset that the next entry gets.</summary>
     public long NextOffset => _log.NextOffset;
@@ -55,14 +60,28 @@ internal sealed class TaskJournal : IAsyncDisposable
         }
     }
 
+    /// <summary>Notes that the outbox of the entry at an offset was delivered. The checkpoint keeps its place: a snapshot may be under way.</summary>
+    public async ValueTask NoteDeliveredAsync(long offset, CancellationToken cancellationToken)
+    {
+        await WriteCheckpointAsync(offset, Math.Max(_log.StartOffset, _log.Checkpoint?.Offset ?? 0), cancellationToken);
+        DeliveredOffset = offset;
+    }
+
     /// <summary>Drops everything before the last whole snapshot, whose last entry is durable. The checkpoint says where it begins.</summary>
     public async ValueTask TruncateAsync(CancellationToken cancellationToken)
     {
-        await _log.WriteCheckpointAsync(ReadOnlyMemory<byte>.Empty, _snapshotAt, cancellationToken);
+        await WriteCheckpointAsync(DeliveredOffset, _snapshotAt, cancellationToken);
         await _log.TruncatePrefixAsync(_snapshotAt, cancellationToken);
     }
 
     public ValueTask DisposeAsync() => _log.DisposeAsync();
+
+    private ValueTask WriteCheckpointAsync(long delivered, long offset, CancellationToken cancellationToken)
+    {
+        var blob = new byte[sizeof(long)];
+        BinaryPrimitives.WriteInt64LittleEndian(blob, delivered);
+        return _log.WriteCheckpointAsync(blob, offset, cancellationToken);
+    }
 
     private static int ApplyBatch(ReadOnlyMemory<byte> batch, long from, Action<ReadOnlyMemory<byte>> apply)
     {

@@ -72,7 +72,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
 
         ref var aggregate = ref Touch(raw, start, out var key, out var isNew);
         var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
-        aggregate = isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate);
+        aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
@@ -85,7 +85,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         }
 
         ref var aggregate = ref Touch(raw, start, out var stored, out var isNew);
-        aggregate = isNew ? _aggregator.First(stored, value) : _aggregator.Next(stored, value, aggregate);
+        aggregate = NotNull(isNew ? _aggregator.First(stored, value) : _aggregator.Next(stored, value, aggregate));
     }
 
     public void CloseUpTo(long watermark)
@@ -133,6 +133,11 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         NextCloseAt = Math.Min(NextCloseAt, start + _closeDelay);
         return ref store.Touch(raw.Key, start, out key, out isNew);
     }
+
+    // A store holds no nulls: many serdes have none, and a replay would give another state than the run. Refused before it can be committed.
+    private static TAggregate NotNull(TAggregate aggregate) => aggregate is not null ? aggregate : throw new StreamsException(
+        StreamsErrorCode.InvalidInput,
+        "The aggregate of a window became null: return a value, or drop records with a null value with .Filter((_, value) => value is not null) before GroupByKey.");
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void OnLate(in RecordView raw, long start)

@@ -5,7 +5,8 @@ namespace OrleansStreams.Processing.Watermarks;
 /// <summary>
 /// The event-time watermarks of a task's inputs. An input's watermark is its largest event time minus the bounded out-of-orderness, minus one: no event
 /// at or before it is expected any more. The task's watermark is the minimum over the inputs that are neither idle nor at their end, and never goes back.
-/// Pure: wall-clock time comes in as an argument.
+/// An input is idle when it has been read to its end and nothing came for its idle timeout: records that wait to be read are no silence, however long the task is
+/// held up. Pure: wall-clock time comes in as an argument.
 /// </summary>
 internal sealed class WatermarkTracker
 {
@@ -18,7 +19,9 @@ internal sealed class WatermarkTracker
     private readonly Input[] _inputs;
     private long _watermark = None;
 
-    public WatermarkTracker(IReadOnlyList<WatermarkStrategy> strategies, long nowMs = 0)
+    private const long NotSilent = long.MaxValue;
+
+    public WatermarkTracker(IReadOnlyList<WatermarkStrategy> strategies)
     {
         _inputs = new Input[strategies.Count];
         for (var i = 0; i < _inputs.Length; i++)
@@ -29,7 +32,7 @@ internal sealed class WatermarkTracker
                 IdlenessMs = strategies[i].IdlenessMs ?? long.MaxValue,
                 MaxEventTime = None,
                 Watermark = None,
-                LastActiveMs = nowMs,
+                SilentSinceMs = NotSilent,
             };
         }
     }
@@ -86,6 +89,12 @@ internal sealed class WatermarkTracker
             return Raise();
         }
 
+        if (observed.Watermark <= _watermark)
+        {
+            // The bound was raised since the journal was written: windows that have closed stay closed.
+            return false;
+        }
+
         _watermark = observed.Watermark;
         return true;
     }
@@ -98,18 +107,21 @@ internal sealed class WatermarkTracker
     }
 
     /// <summary>Records arrived on an input: it is not idle.</summary>
-    public void MarkActive(int input, long nowMs)
+    public void MarkActive(int input)
     {
-        _inputs[input].LastActiveMs = nowMs;
+        _inputs[input].SilentSinceMs = NotSilent;
         _inputs[input].IsIdle = false;
     }
+
+    /// <summary>The input was read to its end: its silence begins, if it has not yet.</summary>
+    public void MarkSilent(int input, long nowMs) => _inputs[input].SilentSinceMs = Math.Min(_inputs[input].SilentSinceMs, nowMs);
 
     /// <summary>Lets inputs that were silent for their idle timeout step aside. True when the task's watermark rose.</summary>
     public bool Advance(long nowMs)
     {
         foreach (ref var input in _inputs.AsSpan())
         {
-            input.IsIdle |= nowMs - input.LastActiveMs >= input.IdlenessMs;
+            input.IsIdle |= input.SilentSinceMs != NotSilent && nowMs - input.SilentSinceMs >= input.IdlenessMs;
         }
 
         return Raise();
@@ -173,7 +185,7 @@ internal sealed class WatermarkTracker
         public long IdlenessMs;
         public long MaxEventTime;
         public long Watermark;
-        public long LastActiveMs;
+        public long SilentSinceMs;
         public bool IsIdle;
     }
 }

@@ -30,9 +30,9 @@ internal sealed partial class FileLog
         catch (Exception exception)
         {
             control.Done.TrySetException(LogRules.Failed(Id, WriteOutcome.Unknown, exception));
-            if (_isUnflushed)
+            if (_flushFailed)
             {
-                // A flush may have failed: then nothing is known of the tail any more.
+                // Then nothing is known of the tail any more.
                 Fail(exception);
             }
         }
@@ -40,10 +40,18 @@ internal sealed partial class FileLog
 
     private void WriteCheckpoint(LogCheckpoint checkpoint)
     {
-        // A checkpoint must never speak of records that a crash takes away.
-        FlushWritten();
+        FlushUnlessAlways();
         StateFile.Write(_shared.Files, Path.Join(_folder, LogPaths.CheckpointFile), checkpoint.Offset, checkpoint.Blob.Span);
         Volatile.Write(ref _checkpoint, checkpoint);
+    }
+
+    /// <summary>A checkpoint or a start must never speak of records that a crash takes away. In mode Always, what can be seen is on disk.</summary>
+    private void FlushUnlessAlways()
+    {
+        if (_options.Flush != FlushMode.Always)
+        {
+            FlushWritten();
+        }
     }
 
     private void TruncatePrefix(long newStartOffset)
@@ -53,7 +61,7 @@ internal sealed partial class FileLog
             return;
         }
 
-        FlushWritten();
+        FlushUnlessAlways();
         StateFile.Write(_shared.Files, Path.Join(_folder, LogPaths.StartFile), newStartOffset, default);
         lock (_gate)
         {
@@ -154,7 +162,6 @@ internal sealed partial class FileLog
             }
             catch (Exception exception)
             {
-                // In mode Always all that was acknowledged is on disk already; in the other modes the caller must hear of it.
                 failure = exception;
             }
         }
@@ -164,6 +171,7 @@ internal sealed partial class FileLog
         {
             _isWorking = false;
             _isClosed = true;
+            _isClosedInOrder = !_isFailed && failure is null;
             _flushTimer?.Dispose();
             foreach (var segment in _segments)
             {
@@ -172,14 +180,28 @@ internal sealed partial class FileLog
 
             foreach (var chunk in _chunks)
             {
-                chunk.Release();
+                _shared.Cache.Release(chunk);
+            }
+
+            if (_chunks.Count > 0)
+            {
+                _shared.Cache.CountLog(-1);
             }
 
             _chunks.Clear();
+            _writeChunk = null;
             closing = _closing!;
         }
 
-        if (failure is null)
+        if (_isClosedInOrder)
+        {
+            _shared.Journal.Settled(Id);
+        }
+
+        Closed?.Invoke(this);
+
+        // In mode Always all that was acknowledged is on disk already, in the journal if not here; in the other modes the caller must hear of it.
+        if (failure is null || _options.Flush == FlushMode.Always)
         {
             closing.SetResult();
         }

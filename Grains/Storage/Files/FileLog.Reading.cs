@@ -9,10 +9,13 @@ internal sealed partial class FileLog
     // A reader that asks for more gets it in pieces of this size.
     private const int ReadBytesMax = 8 * 1024 * 1024;
 
+    private const int ReadAheadBytes = 4 * 1024 * 1024;
+
     // As the index interval: a walk from an index entry to a batch is one read.
     private const int WalkBytes = 16 * 1024;
 
-    private readonly ReadHint?[] _hints = new ReadHint?[16];
+    // Made by the first reader that the cache does not serve: idle logs are many.
+    private ReadHint?[]? _readHints;
 
     public ValueTask<LogRead> ReadAsync(long offset, int maxBytes, CancellationToken cancellationToken = default)
     {
@@ -28,7 +31,7 @@ internal sealed partial class FileLog
                     return ValueTask.FromResult(new LogRead(default, offset));
                 }
 
-                if (_chunks.Count > 0 && _chunks[0].BaseOffset <= offset)
+                if (_chunks.Count > 0 && _chunks[0].BaseOffset <= offset && offset >= _rewrittenEndOffset)
                 {
                     return ValueTask.FromResult(ChunkOf(offset).Read(offset, maxBytes, _durableEndOffset));
                 }
@@ -75,6 +78,8 @@ internal sealed partial class FileLog
             return null;
         })));
     }
+
+    private ReadHint?[] Hints => _readHints ?? Interlocked.CompareExchange(ref _readHints, new ReadHint?[16], null) ?? _readHints;
 
     private LogChunk ChunkOf(long offset)
     {
@@ -129,26 +134,27 @@ internal sealed partial class FileLog
 
     private LogRead ReadSegment(SegmentView view, long offset, int maxBytes, long limitOffset, bool useHints)
     {
-        var hint = useHints ? Volatile.Read(ref _hints[HintSlot(offset)]) : null;
-        var position = hint is not null && hint.Offset == offset && hint.Segment == view.Segment ? hint.Position : PositionOf(view, offset);
+        var hint = useHints ? Volatile.Read(ref Hints[HintSlot(offset)]) : null;
+        var isGoingOn = hint is not null && hint.Offset == offset && hint.Segment == view.Segment;
+        var position = isGoingOn ? hint!.Position : PositionOf(view, offset);
         var data = view.Segment.Data;
-        var buffer = GC.AllocateUninitializedArray<byte>(
-            (int)Math.Min(view.Bytes - position, Math.Clamp(maxBytes, RecordBatchHeader.Size, ReadBytesMax)));
-        var count = data.Read(position, buffer);
-        var first = CheckFirst(view, buffer.AsSpan(0, count), position, offset);
-        if (first.TotalBytes > buffer.Length)
+        var lent = Rent((int)Math.Min(view.Bytes - position, Math.Clamp(maxBytes, RecordBatchHeader.Size, ReadBytesMax)), out var bytes);
+        var count = data.Read(position, bytes);
+        var first = CheckFirst(view, bytes[..count], position, offset);
+        if (first.TotalBytes > bytes.Length)
         {
-            buffer = GC.AllocateUninitializedArray<byte>(first.TotalBytes);
-            count = data.Read(position, buffer);
+            lent.Release();
+            lent = Rent(first.TotalBytes, out bytes);
+            count = data.Read(position, bytes);
         }
 
         var read = 0;
         var nextOffset = first.BaseOffset;
         while (nextOffset < limitOffset && count - read >= RecordBatchHeader.Size)
         {
-            var header = RecordBatchHeader.Read(buffer.AsSpan(read));
+            var header = RecordBatchHeader.Read(bytes[read..]);
             if (header.BaseOffset != nextOffset || !StoredBatch.IsHeader(header) || header.TotalBytes > count - read ||
-                !StoredBatch.HasRightCrc(buffer.AsSpan(read, header.TotalBytes), header))
+                !StoredBatch.HasRightCrc(bytes.Slice(read, header.TotalBytes), header))
             {
                 break;
             }
@@ -163,8 +169,22 @@ internal sealed partial class FileLog
             throw Damaged(view, position, offset, "fails its checksum");
         }
 
-        Volatile.Write(ref _hints[HintSlot(nextOffset)], new ReadHint(nextOffset, view.Segment, position + read));
-        return new LogRead(buffer.AsMemory(0, read), nextOffset);
+        if (isGoingOn)
+        {
+            // Somebody reads the log from end to end: while this piece is used the disk brings the next ones.
+            data.Prefetch(position + read, Math.Min(ReadAheadBytes, view.Bytes - position - read));
+        }
+
+        Volatile.Write(ref Hints[HintSlot(nextOffset)], new ReadHint(nextOffset, view.Segment, position + read));
+        return new LogRead(lent.Bytes.AsMemory(0, read), nextOffset, lent.HandOver());
+    }
+
+    private LentBuffer Rent(int length, out Span<byte> bytes)
+    {
+        var buffers = _shared.Cache.Buffers;
+        var lent = new LentBuffer(buffers.Rent(length), buffers.Return);
+        bytes = lent.Bytes.AsSpan(0, length);
+        return lent;
     }
 
     /// <summary>Where the batch that holds an offset begins.</summary>

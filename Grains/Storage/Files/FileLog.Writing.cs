@@ -2,7 +2,15 @@ using OrleansStreams.Records;
 
 namespace OrleansStreams.Storage.Files;
 
-/// <summary>The writer: one step at a time on an I/O thread, as long as there is work.</summary>
+/// <summary>
+/// The writer: one step at a time on an I/O thread, as long as there is work. A step writes all appends that are queued by then into the segment
+/// as one group. In mode Always the group then goes through the flush journal with those of other logs, or, when it is large, is flushed
+/// by the step itself; after that its appends are answered.
+/// <code>
+///  Step --group written--> journal --Journaled--> Publish --> Step or idle
+///                 \--large, or Refused--> Flush ----^
+/// </code>
+/// </summary>
 internal sealed partial class FileLog
 {
     // Bounds the time of one step, so that logs take turns on the I/O threads; larger groups gain nothing.
@@ -10,23 +18,38 @@ internal sealed partial class FileLog
 
     private readonly Action _step;
 
-    // The writer step's own; nobody else looks at them.
+    // The writer step's own, and the journal's while a group is there; nobody else looks at them.
     private readonly List<PendingAppend> _group = [];
     private readonly List<ReadOnlyMemory<byte>> _parts = [];
-    private readonly List<LogChunk> _passed = [];
-    private LogChunk? _writeChunk;
-    private int _writePosition;
+    private readonly List<IndexEntry> _newEntries = [];
+    private DurableMark _groupMark;
+    private bool _isRefused;
     private bool _mustRoll;
-    private bool _isUnflushed;
     private bool _indexFailed;
-    private bool _isFailed;
+    private bool _flushFailed;
+    private DurableMark _writtenMark;
 
     // Guarded by _gate.
+    private TailChunk? _writeChunk;
+    private int _writePosition;
+    private DurableMark _flushedMark;
+    private Exception? _settleFailure;
+    private bool _isFailed;
     private bool _isWorking;
     private bool _isFlushDue;
     private bool _isClosed;
-    private bool _isTimerArmed;
+    private bool _isClosedInOrder;
     private ITimer? _flushTimer;
+
+    private enum Work
+    {
+        None,
+        Fail,
+        Control,
+        Group,
+        Flush,
+        Close,
+    }
 
     private LogSegment Active => _segments[^1];
 
@@ -49,18 +72,24 @@ internal sealed partial class FileLog
         return append.Done.Task;
     }
 
-    private LogChunk ChunkFor(int bytes, long offset)
+    private TailChunk ChunkFor(int bytes, long offset)
     {
         if (_chunks.Count > 0 && _chunks[^1].HasRoomFor(bytes))
         {
             return _chunks[^1];
         }
 
-        var chunk = new LogChunk(_shared.Cache.Rent(Math.Max(bytes, _nextChunkBytes)), offset);
+        if (_chunks.Count == 0)
+        {
+            _shared.Cache.CountLog(1);
+        }
+
+        var chunk = _shared.Cache.Add(this, bytes, _nextChunkBytes, offset);
         _nextChunkBytes = Math.Min(_nextChunkBytes * 2, TailCache.ChunkBytesMax);
         if (_writeChunk is null)
         {
             _writeChunk = chunk;
+            _writePosition = 0;
         }
         else
         {
@@ -80,55 +109,43 @@ internal sealed partial class FileLog
         }
     }
 
-    private void Step()
+    /// <summary>Behind the other logs that wait for a thread.</summary>
+    private void GoOn()
     {
-        ControlWork? control = null;
-        var mustFlush = false;
-        var mustClose = false;
         lock (_gate)
         {
-            if (!_controls.TryDequeue(out control))
+            if (_isClosed || NextWork() == Work.None)
             {
-                if (_pending.Count > 0)
-                {
-                    TakeGroup();
-                }
-                else if (_isFlushDue)
-                {
-                    _isFlushDue = false;
-                    mustFlush = !_isFailed;
-                }
-                else if (_closing is not null)
-                {
-                    mustClose = true;
-                }
-                else
-                {
-                    _isWorking = false;
-                    return;
-                }
+                _isWorking = false;
+                return;
             }
         }
 
-        if (mustClose)
-        {
-            CloseFiles();
-            return;
-        }
+        _shared.Writers.Enqueue(_step);
+    }
 
+    /// <summary>A flush that is due comes before the appends that wait, which may never cease.</summary>
+    private Work NextWork() =>
+        _settleFailure is not null ? Work.Fail
+        : _controls.Count > 0 ? Work.Control
+        : _isFlushDue ? Work.Flush
+        : _pending.Count > 0 ? Work.Group
+        : _closing is not null ? Work.Close
+        : Work.None;
+
+    private void Step()
+    {
         try
         {
-            if (control is not null)
+            if (_isRefused)
             {
-                Run(control);
+                _isRefused = false;
+                Flush();
+                Publish();
             }
-            else if (mustFlush)
+            else if (!Do())
             {
-                FlushWritten();
-            }
-            else if (_group.Count > 0)
-            {
-                WriteGroup();
+                return;
             }
         }
         catch (Exception exception)
@@ -136,8 +153,52 @@ internal sealed partial class FileLog
             Fail(exception);
         }
 
-        // Behind the other logs that wait for a thread.
-        _shared.Writers.Enqueue(_step);
+        GoOn();
+    }
+
+    /// <summary>Does what comes next; false when it ends elsewhere.</summary>
+    private bool Do()
+    {
+        Work work;
+        ControlWork? control = null;
+        Exception? failure;
+        lock (_gate)
+        {
+            work = NextWork();
+            failure = _settleFailure;
+            _settleFailure = null;
+            if (work == Work.Control)
+            {
+                control = _controls.Dequeue();
+            }
+            else if (work == Work.Group)
+            {
+                TakeGroup();
+            }
+            else if (work == Work.Flush)
+            {
+                _isFlushDue = false;
+            }
+        }
+
+        switch (work)
+        {
+            case Work.Fail:
+                throw failure!;
+            case Work.Control:
+                Run(control!);
+                return true;
+            case Work.Group:
+                return WriteGroup();
+            case Work.Flush when !_isFailed:
+                FlushWritten();
+                return true;
+            case Work.Close:
+                CloseFiles();
+                return false;
+            default:
+                return true;
+        }
     }
 
     private void TakeGroup()
@@ -158,12 +219,11 @@ internal sealed partial class FileLog
         for (; chunk != last.EndChunk; chunk = chunk.Next!, position = 0)
         {
             AddPart(chunk, position, chunk.Length);
-            _passed.Add(chunk);
         }
 
         AddPart(chunk, position, last.EndPosition);
 
-        void AddPart(LogChunk chunk, int from, int to)
+        void AddPart(TailChunk chunk, int from, int to)
         {
             if (to > from)
             {
@@ -172,13 +232,9 @@ internal sealed partial class FileLog
         }
     }
 
-    private void WriteGroup()
+    /// <summary>Writes the group and makes it durable by the flush mode; false when the journal has taken it and answers.</summary>
+    private bool WriteGroup()
     {
-        if (_mustRoll)
-        {
-            FlushWritten();
-        }
-
         try
         {
             if (_mustRoll)
@@ -191,53 +247,30 @@ internal sealed partial class FileLog
         catch (DiskFullException exception)
         {
             CutBack(exception);
-            return;
+            return true;
         }
 
-        _isUnflushed = true;
+        MarkGroup();
+        _writtenMark = _groupMark;
         if (_options.Flush == FlushMode.Always)
         {
+            if (_shared.Journal.TrySubmit(this, _groupMark.Position - Active.Bytes))
+            {
+                return false;
+            }
+
             Flush();
         }
 
-        var mark = IndexGroup();
-        lock (_gate)
-        {
-            Active.Publish(mark);
-            Volatile.Write(ref _durableEndOffset, mark.EndOffset);
-            Volatile.Write(ref _nextOffset, Math.Max(_nextOffset, mark.EndOffset));
-            _writeChunk = _group[^1].EndChunk;
-            _writePosition = _group[^1].EndPosition;
-        }
-
-        foreach (var append in _group)
-        {
-            append.Done.TrySetResult();
-        }
-
-        if (!_isUnflushed)
-        {
-            PersistIndex();
-        }
-        else if (_options.Flush == FlushMode.Interval)
-        {
-            ArmFlushTimer();
-        }
-
-        foreach (var chunk in _passed)
-        {
-            _shared.Cache.Retire(this, chunk);
-        }
-
-        ForgetGroup();
+        Publish();
+        return true;
     }
 
-    /// <summary>Adds the group's batches to the index and tells where the segment ends with them.</summary>
-    private DurableMark IndexGroup()
+    /// <summary>Goes through the group's headers: where the segment ends with it, and its index entries.</summary>
+    private void MarkGroup()
     {
         var (position, endOffset, maxTimestamp) = Active.Mark;
-        var index = Active.Index;
-        var lastEntry = index.Last.Position;
+        var lastEntry = Active.Index.Last.Position;
         foreach (var part in _parts)
         {
             for (var rest = part.Span; !rest.IsEmpty;)
@@ -245,7 +278,7 @@ internal sealed partial class FileLog
                 var header = RecordBatchHeader.Read(rest);
                 if (position - lastEntry >= _options.IndexIntervalBytes)
                 {
-                    index.Add(new IndexEntry(header.BaseOffset, position, maxTimestamp));
+                    _newEntries.Add(new IndexEntry(header.BaseOffset, position, maxTimestamp));
                     lastEntry = position;
                 }
 
@@ -256,7 +289,51 @@ internal sealed partial class FileLog
             }
         }
 
-        return new DurableMark(position, endOffset, maxTimestamp);
+        _groupMark = new DurableMark(position, endOffset, maxTimestamp);
+    }
+
+    /// <summary>The group is durable: readers see it and its appends are answered.</summary>
+    private void Publish()
+    {
+        var mark = _groupMark;
+        foreach (var entry in _newEntries)
+        {
+            Active.Index.Add(entry);
+        }
+
+        DurableMark flushed;
+        lock (_gate)
+        {
+            Active.Publish(mark);
+            Volatile.Write(ref _durableEndOffset, mark.EndOffset);
+            Volatile.Write(ref _nextOffset, Math.Max(_nextOffset, mark.EndOffset));
+            _writeChunk = _group[^1].EndChunk;
+            _writePosition = _group[^1].EndPosition;
+            flushed = _flushedMark;
+            ReleaseEvicted();
+        }
+
+        foreach (var append in _group)
+        {
+            append.Done.TrySetResult();
+        }
+
+        if (flushed.Position >= mark.Position)
+        {
+            PersistIndex(Active, mark);
+        }
+        else if (_options.Flush == FlushMode.Always && Active.Index.UnpersistedBytes >= LogSegment.BytesPerIndexWrite)
+        {
+            // In the journal: what the index names is durable, so that after a crash little has to be scanned; the mark tells of the segment alone.
+            PersistIndex(Active, flushed);
+        }
+        else if (_options.Flush == FlushMode.Interval)
+        {
+            ArmFlushTimer();
+        }
+
+        ForgetGroup();
+        _shared.Cache.Trim();
     }
 
     /// <summary>The disk is full: takes back what of the group was written, durably, so that a crash doesn't bring back what was refused.</summary>
@@ -275,7 +352,12 @@ internal sealed partial class FileLog
 
             // Nobody has read above the durable end, so these bytes may be written anew.
             var last = _chunks.IndexOf(_writeChunk!);
-            _chunks.RemoveRange(last + 1, _chunks.Count - last - 1);
+            for (var i = _chunks.Count - 1; i > last; i--)
+            {
+                _shared.Cache.Release(_chunks[i]);
+                _chunks.RemoveAt(i);
+            }
+
             _writeChunk!.Next = null;
             _writeChunk.CutBack(_durableEndOffset);
 
@@ -290,6 +372,8 @@ internal sealed partial class FileLog
             {
                 append.Done.TrySetException(error);
             }
+
+            ReleaseEvicted();
         }
 
         ForgetGroup();
@@ -298,111 +382,25 @@ internal sealed partial class FileLog
     /// <summary>Begins a new segment behind a flushed one, whose index becomes durable first: recovery believes every segment but the last.</summary>
     private void Roll()
     {
+        FlushWritten();
         var old = Active;
         CompleteIndex(flush: true);
-        var created = LogSegment.Create(_shared.Files, _folder, old.EndOffset);
+        var created = LogSegment.Create(_shared.Handles, _folder, old.EndOffset);
+        _writtenMark = created.Mark;
         lock (_gate)
         {
             _segments.Add(created);
+            _flushedMark = created.Mark;
         }
 
         old.Seal();
         _indexFailed = false;
     }
 
-    private void FlushWritten()
-    {
-        if (_isFailed)
-        {
-            throw new IOException("an earlier write or flush failed");
-        }
-
-        if (_isUnflushed)
-        {
-            Flush();
-            PersistIndex();
-        }
-    }
-
-    /// <summary>Flushes once. A failure is final, whatever its reason: a second flush would succeed without the bytes that the first one lost.</summary>
-    private void Flush()
-    {
-        try
-        {
-            Active.Data.Flush();
-        }
-        catch (DiskFullException exception)
-        {
-            throw new IOException(exception.Message, exception);
-        }
-
-        _isUnflushed = false;
-    }
-
-    private void PersistIndex()
-    {
-        try
-        {
-            Active.PersistIndex();
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            WarnOfIndex(exception);
-        }
-    }
-
-    private void CompleteIndex(bool flush)
-    {
-        try
-        {
-            Active.CompleteIndex(flush);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            WarnOfIndex(exception);
-        }
-    }
-
-    private void WarnOfIndex(Exception exception)
-    {
-        if (!_indexFailed)
-        {
-            _indexFailed = true;
-            _shared.Logger.IndexNotWritten(Id, Active.BaseOffset, exception);
-        }
-    }
-
-    private void ArmFlushTimer()
-    {
-        lock (_gate)
-        {
-            if (_flushTimer is null)
-            {
-                _flushTimer = _shared.TimeProvider.CreateTimer(
-                    static state => ((FileLog)state!).OnFlushTimer(), this, _options.FlushInterval, Timeout.InfiniteTimeSpan);
-                _isTimerArmed = true;
-            }
-            else if (!_isTimerArmed)
-            {
-                _isTimerArmed = _flushTimer.Change(_options.FlushInterval, Timeout.InfiniteTimeSpan);
-            }
-        }
-    }
-
-    private void OnFlushTimer()
-    {
-        lock (_gate)
-        {
-            _isTimerArmed = false;
-            _isFlushDue = true;
-            Wake();
-        }
-    }
-
     private void ForgetGroup()
     {
         _group.Clear();
         _parts.Clear();
-        _passed.Clear();
+        _newEntries.Clear();
     }
 }

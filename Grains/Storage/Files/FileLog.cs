@@ -4,7 +4,10 @@ namespace OrleansStreams.Storage.Files;
 
 /// <summary>What the logs of one storage share.</summary>
 internal sealed record FileLogShared(
-    IFileSystem Files, FileIoQueue Writers, FileIoQueue Readers, TailCache Cache, TimeProvider TimeProvider, ILogger Logger);
+    FileHandles Handles, FileIoQueue Writers, FileIoQueue Readers, TailCache Cache, FlushJournal Journal, TimeProvider TimeProvider, ILogger Logger)
+{
+    public IFileSystem Files => Handles.Files;
+}
 
 /// <summary>
 /// One opening of a log on disk. Appends are copied and queued under the lock; a writer step (FileLog.Writing) on an I/O thread writes
@@ -18,7 +21,7 @@ internal sealed record FileLogShared(
 ///                       Closed   (Fenced and Failed stay what they are when disposed)
 /// </code>
 /// </summary>
-internal sealed partial class FileLog : ILog
+internal sealed partial class FileLog : ILog, ITailOwner
 {
     private readonly Lock _gate = new();
     private readonly FileLogShared _shared;
@@ -27,7 +30,7 @@ internal sealed partial class FileLog : ILog
 
     // All below is guarded by _gate; _segments[^1] is written only by the writer step.
     private readonly List<LogSegment> _segments;
-    private readonly List<LogChunk> _chunks = [];
+    private readonly List<TailChunk> _chunks = [];
     private readonly Queue<PendingAppend> _pending = new();
     private readonly Queue<ControlWork> _controls = new();
     private State _state;
@@ -47,6 +50,7 @@ internal sealed partial class FileLog : ILog
         _startOffset = recovered.StartOffset;
         _durableEndOffset = _nextOffset = recovered.Segments[^1].EndOffset;
         _checkpoint = recovered.Checkpoint;
+        _writtenMark = _flushedMark = recovered.Segments[^1].Mark;
         _step = Step;
         Id = id;
         LeaderEpoch = recovered.LeaderEpoch;
@@ -59,6 +63,9 @@ internal sealed partial class FileLog : ILog
         Failed,
         Closed,
     }
+
+    /// <summary>Called once, when the log is closed.</summary>
+    public Action<FileLog>? Closed { get; set; }
 
     public LogId Id { get; }
 
@@ -168,16 +175,31 @@ internal sealed partial class FileLog : ILog
         }
     }
 
-    /// <summary>Called by the cache: lets go of a chunk. Two threads may do so out of order, but only the oldest chunks leave.</summary>
-    public void Evict(LogChunk chunk)
+    /// <summary>Called by the cache: lets go of a chunk, as soon as it is written.</summary>
+    public void Evict(TailChunk chunk)
     {
         lock (_gate)
         {
             chunk.IsEvicted = true;
-            while (_chunks.Count > 0 && _chunks[0].IsEvicted)
+            ReleaseEvicted();
+        }
+    }
+
+    /// <summary>Under the lock: the oldest chunks go, as far as the cache wants them gone and they are written.</summary>
+    private void ReleaseEvicted()
+    {
+        while (_chunks.Count > 0 && _chunks[0].IsEvicted && (_chunks[0] != _writeChunk || _durableEndOffset == _nextOffset))
+        {
+            if (_chunks[0] == _writeChunk)
             {
-                _shared.Cache.Recycle(_chunks[0].Release());
-                _chunks.RemoveAt(0);
+                _writeChunk = null;
+            }
+
+            _shared.Cache.Release(_chunks[0]);
+            _chunks.RemoveAt(0);
+            if (_chunks.Count == 0)
+            {
+                _shared.Cache.CountLog(-1);
             }
         }
     }
@@ -225,9 +247,9 @@ internal sealed partial class FileLog : ILog
         }
     }
 
-    private sealed class PendingAppend(LogChunk endChunk, int endPosition, long endOffset, long bytes)
+    private sealed class PendingAppend(TailChunk endChunk, int endPosition, long endOffset, long bytes)
     {
-        public LogChunk EndChunk => endChunk;
+        public TailChunk EndChunk => endChunk;
 
         public int EndPosition => endPosition;
 

@@ -28,4 +28,13 @@ internal static partial class FileLogMessages
 
     [LoggerMessage(1008, LogLevel.Debug, "Log {Log} opened with leader epoch {LeaderEpoch}: offsets {Start} to {End} in {Segments} segments.")]
     public static partial void LogOpened(this ILogger logger, LogId log, int leaderEpoch, long start, long end, int segments);
+
+    [LoggerMessage(1009, LogLevel.Warning, "The flush journal held {Entries} entries of {Logs} logs, which were written into their segments again: the last run did not end in order.")]
+    public static partial void JournalReplayed(this ILogger logger, int entries, int logs);
+
+    [LoggerMessage(1010, LogLevel.Error, "The flush journal failed; logs are flushed one by one until the next start.")]
+    public static partial void JournalFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(1011, LogLevel.Error, "A frame in the middle of the flush journal {File} is damaged: acknowledged records may be missing from the ends of logs. Check the disk; clients that keep offsets tell which.")]
+    public static partial void JournalDamaged(this ILogger logger, string file);
 }

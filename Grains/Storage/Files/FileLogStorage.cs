@@ -15,11 +15,13 @@ public sealed class FileLogStorage : ILogStorage
     private const string LockFile = "lock";
     private const string OwnerFile = "owner";
     private const int ManagerThreads = 4;
+    private const int SettlerThreads = 1;
 
     private readonly IFileSystem _files;
     private readonly string _root;
     private readonly FileLogShared _shared;
     private readonly FileIoQueue _managers = new("log-manage", ManagerThreads);
+    private readonly FileIoQueue _settlers = new("log-settle", SettlerThreads);
     private readonly ConcurrentDictionary<LogId, Slot> _slots = new();
     private readonly Lock _names = new();
     private readonly IDisposable _folderLock;
@@ -41,14 +43,30 @@ public sealed class FileLogStorage : ILogStorage
         _files = files;
         _root = Path.GetFullPath(options.RootPath);
         _folderLock = TakeFolder();
+        var generation = 0L;
+        try
+        {
+            Guarded(() => generation = JournalReplay.Run(files, _root, logger));
+        }
+        catch
+        {
+            _folderLock.Dispose();
+            throw;
+        }
+
+        var writers = new FileIoQueue("log-write", Math.Max(1, options.WriterThreads));
         _shared = new FileLogShared(
-            files,
-            new FileIoQueue("log-write", Math.Max(1, options.WriterThreads)),
+            new FileHandles(files, Math.Max(1, options.OpenFilesMax)),
+            writers,
             new FileIoQueue("log-read", Math.Max(1, options.ReaderThreads)),
-            new TailCache(options.TailCacheBytes),
+            new TailCache(options.TailCacheBytes, new BufferPool(options.SpareBufferBytes)),
+            new FlushJournal(files, _root, options.JournalBytes, generation, writers, _settlers, timeProvider, logger),
             timeProvider,
             logger);
     }
+
+    /// <summary>What its logs share.</summary>
+    internal FileLogShared Shared => _shared;
 
     /// <inheritdoc/>
     public async ValueTask<ILog> OpenAsync(LogId id, LogOptions options, CancellationToken cancellationToken = default)
@@ -113,6 +131,8 @@ public sealed class FileLogStorage : ILogStorage
         finally
         {
             _managers.Dispose();
+            _settlers.Dispose();
+            _shared.Journal.Dispose();
             _shared.Writers.Dispose();
             _shared.Readers.Dispose();
             _folderLock.Dispose();
@@ -124,19 +144,35 @@ public sealed class FileLogStorage : ILogStorage
         IDisposable? folderLock = null;
         try
         {
-            _files.CreateDirectory(_root);
-            folderLock = _files.TryLock(Path.Join(_root, LockFile)) ?? throw new StreamsException(
-                StreamsErrorCode.DataFolderInUse,
-                $"The data folder '{_root}' is in use{OwnerText()}. Stop that process, or choose another data folder.");
-            _files.CreateDirectory(Path.Join(_root, LogPaths.LogsFolder));
-            _files.FlushDirectory(_root);
-            WriteOwner();
-            RemoveDeleted();
-            return folderLock;
+            Guarded(() =>
+            {
+                _files.CreateDirectory(_root);
+                folderLock = _files.TryLock(Path.Join(_root, LockFile)) ?? throw new StreamsException(
+                    StreamsErrorCode.DataFolderInUse,
+                    $"The data folder '{_root}' is in use{OwnerText()}. Stop that process, or choose another data folder.");
+                _files.CreateDirectory(Path.Join(_root, LogPaths.LogsFolder));
+                _files.FlushDirectory(_root);
+                WriteOwner();
+                RemoveDeleted();
+            });
+            return folderLock!;
+        }
+        catch
+        {
+            folderLock?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Tells of a data folder that cannot be used.</summary>
+    private void Guarded(Action action)
+    {
+        try
+        {
+            action();
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            folderLock?.Dispose();
             throw new StreamsException(
                 exception is DiskFullException ? StreamsErrorCode.DiskFull : StreamsErrorCode.StorageError,
                 $"The data folder '{_root}' cannot be used: {exception.Message} Make room, correct its permissions, or choose another data folder.",
@@ -185,7 +221,11 @@ public sealed class FileLogStorage : ILogStorage
                 EnsureFolder(folder);
             }
 
-            log = new FileLog(_shared, id, folder, options, new LogRecovery(_files, _shared.Logger, id, folder, options).Run());
+            _shared.Journal.Restore(id, _root);
+            log = new FileLog(_shared, id, folder, options, new LogRecovery(_shared.Handles, _shared.Logger, id, folder, options).Run()) { Closed = slot.Forget };
+
+            // Recovery has flushed all of it.
+            _shared.Journal.Settled(id);
         });
         _shared.Logger.LogOpened(id, log!.LeaderEpoch, log.StartOffset, log.DurableEndOffset, log.Segments.Count);
         slot.Current = log;
@@ -227,6 +267,8 @@ public sealed class FileLogStorage : ILogStorage
             RemoveFolder(deleted);
             RemoveEmptyParents(folder);
         }
+
+        _shared.Journal.Forget(id);
     }
 
     private void RemoveFolder(string folder)
@@ -358,5 +400,8 @@ public sealed class FileLogStorage : ILogStorage
         }
 
         public bool IsGone { get; set; }
+
+        /// <summary>Lets go of a log that was closed.</summary>
+        public void Forget(FileLog log) => Interlocked.CompareExchange(ref _current, null, log);
     }
 }

@@ -45,6 +45,9 @@ internal interface IStorageFile : IDisposable
     /// <summary>Reads at a position; fewer bytes only at the end of the file.</summary>
     int Read(long position, Span<byte> buffer);
 
+    /// <summary>Asks for bytes to be brought into memory, without waiting; a hint that may be ignored, and never fails.</summary>
+    void Prefetch(long position, long length);
+
     /// <summary>Writes all parts one behind the other from a position on.</summary>
     void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> parts);
 

@@ -12,12 +12,15 @@ internal sealed record RecoveredLog(List<LogSegment> Segments, long StartOffset,
 /// Opens a log's folder after anything: finishes a truncation, cuts a torn tail, makes lost indexes anew and raises the leader epoch.
 /// Every byte that was acknowledged stays; where one is damaged it says so and changes nothing of the log.
 /// </summary>
-internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, string folder, LogOptions options)
+internal sealed class LogRecovery(FileHandles handles, ILogger logger, LogId id, string folder, LogOptions options)
 {
+    private readonly IFileSystem _files = handles.Files;
+
     private const int BlockBytes = 1024 * 1024;
 
     public RecoveredLog Run()
     {
+        SegmentSwap.Recover(_files, folder);
         RemoveLeftovers();
         var epoch = ReadState(LogPaths.EpochFile);
         var start = ReadState(LogPaths.StartFile);
@@ -40,10 +43,10 @@ internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, s
             }
 
             var leaderEpoch = checked((int)((epoch?.Number ?? 0) + 1));
-            StateFile.Write(files, Path.Join(folder, LogPaths.EpochFile), leaderEpoch, default);
+            StateFile.Write(_files, Path.Join(folder, LogPaths.EpochFile), leaderEpoch, default);
             if (segments.Count == 0)
             {
-                segments.Add(LogSegment.Create(files, folder, startOffset));
+                segments.Add(LogSegment.Create(handles, folder, startOffset));
             }
 
             return new RecoveredLog(segments, startOffset, checkpoint is { } found ? new LogCheckpoint(found.Number, found.Blob) : null, leaderEpoch);
@@ -57,13 +60,13 @@ internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, s
 
     private void RecoverSegments(List<LogSegment> segments, long startOffset)
     {
-        var bases = files.ListFiles(folder).Select(name => LogPaths.BaseOffsetOf(name, LogPaths.SegmentSuffix)).OfType<long>().Order().ToList();
+        var bases = _files.ListFiles(folder).Select(name => LogPaths.BaseOffsetOf(name, LogPaths.SegmentSuffix)).OfType<long>().Order().ToList();
 
         // A truncation that a crash interrupted: what lies wholly below the start is not missed, whatever of it is left.
         while (bases.Count > 1 && bases[1] <= startOffset)
         {
-            files.DeleteFile(LogPaths.SegmentFile(folder, bases[0]));
-            files.DeleteFile(LogPaths.IndexFile(folder, bases[0]));
+            _files.DeleteFile(LogPaths.SegmentFile(folder, bases[0]));
+            _files.DeleteFile(LogPaths.IndexFile(folder, bases[0]));
             bases.RemoveAt(0);
         }
 
@@ -82,11 +85,11 @@ internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, s
     private LogSegment RecoverSealed(long baseOffset, long endOffset)
     {
         var indexPath = LogPaths.IndexFile(folder, baseOffset);
-        using var data = files.Open(LogPaths.SegmentFile(folder, baseOffset), FileOpening.Read);
+        using var data = _files.Open(LogPaths.SegmentFile(folder, baseOffset), FileOpening.Read);
         var length = data.Length;
-        if (SegmentIndex.LoadMark(files, indexPath, baseOffset) is { } mark && mark.Position == length && mark.EndOffset == endOffset)
+        if (SegmentIndex.LoadMark(_files, indexPath, baseOffset) is { } mark && mark.Position == length && mark.EndOffset == endOffset)
         {
-            return LogSegment.Sealed(files, folder, baseOffset, mark);
+            return LogSegment.Sealed(handles, folder, baseOffset, mark);
         }
 
         logger.IndexRebuilt(id, baseOffset);
@@ -97,16 +100,16 @@ internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, s
             throw Damaged(baseOffset, scan.Mark);
         }
 
-        using var indexFile = files.Open(indexPath, FileOpening.Create);
+        using var indexFile = _files.Open(indexPath, FileOpening.Create);
         index.PersistAll(indexFile, scan.Mark);
-        return LogSegment.Sealed(files, folder, baseOffset, scan.Mark);
+        return LogSegment.Sealed(handles, folder, baseOffset, scan.Mark);
     }
 
     private LogSegment RecoverActive(long baseOffset)
     {
         var indexPath = LogPaths.IndexFile(folder, baseOffset);
-        var index = SegmentIndex.Load(files, indexPath, baseOffset);
-        var data = files.Open(LogPaths.SegmentFile(folder, baseOffset), FileOpening.ReadWrite);
+        var index = SegmentIndex.Load(_files, indexPath, baseOffset);
+        var data = handles.Open(LogPaths.SegmentFile(folder, baseOffset), FileOpening.ReadWrite);
         IStorageFile? indexFile = null;
         try
         {
@@ -140,18 +143,18 @@ internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, s
             if (index.LoadedMark is null)
             {
                 logger.IndexRebuilt(id, baseOffset);
-                indexFile = files.Open(indexPath, FileOpening.Create);
+                indexFile = handles.Open(indexPath, FileOpening.Create, isWatched: false);
                 index.PersistAll(indexFile, scan.Mark);
-                files.FlushDirectory(folder);
+                _files.FlushDirectory(folder);
             }
             else
             {
-                indexFile = files.Open(indexPath, FileOpening.ReadWrite);
+                indexFile = handles.Open(indexPath, FileOpening.ReadWrite, isWatched: false);
                 index.Persist(indexFile, scan.Mark, 0);
                 indexFile.Truncate(index.FileBytes);
             }
 
-            return LogSegment.Active(files, folder, baseOffset, scan.Mark, index, data, indexFile);
+            return LogSegment.Active(handles, folder, baseOffset, scan.Mark, index, data, indexFile);
         }
         catch
         {
@@ -268,12 +271,12 @@ internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, s
 
     private void RemoveLeftovers()
     {
-        foreach (var name in files.ListFiles(folder))
+        foreach (var name in _files.ListFiles(folder))
         {
-            var isOrphan = LogPaths.BaseOffsetOf(name, LogPaths.IndexSuffix) is { } offset && !files.FileExists(LogPaths.SegmentFile(folder, offset));
+            var isOrphan = LogPaths.BaseOffsetOf(name, LogPaths.IndexSuffix) is { } offset && !_files.FileExists(LogPaths.SegmentFile(folder, offset));
             if (isOrphan || name.EndsWith(StateFile.TemporarySuffix, StringComparison.Ordinal))
             {
-                files.DeleteFile(Path.Join(folder, name));
+                _files.DeleteFile(Path.Join(folder, name));
             }
         }
     }
@@ -282,7 +285,7 @@ internal sealed class LogRecovery(IFileSystem files, ILogger logger, LogId id, s
     {
         try
         {
-            return StateFile.Read(files, Path.Join(folder, name));
+            return StateFile.Read(_files, Path.Join(folder, name));
         }
         catch (InvalidDataException exception)
         {

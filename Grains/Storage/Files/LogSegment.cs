@@ -6,19 +6,23 @@ namespace OrleansStreams.Storage.Files;
 /// </summary>
 internal sealed class LogSegment : IDisposable
 {
-    // An entry per 16 KiB: after a crash recovery reads about 1 MiB behind the last one that was written.
-    private const int EntriesPerWrite = 64;
+    /// <summary>Entries are written together when they span this much: after a crash recovery reads about as much behind the last one that was written.</summary>
+    public const int BytesPerIndexWrite = 1024 * 1024;
 
-    private readonly IFileSystem _files;
+    private readonly FileHandles _files;
     private readonly string _folder;
     private readonly Lock _gate = new();
+
+    // Taken before _gate; orders those who write the index file.
+    private readonly Lock _indexGate = new();
     private readonly WeakReference<SegmentIndex> _sealedIndex = new(null!);
     private SegmentIndex? _activeIndex;
     private IStorageFile? _data;
     private IStorageFile? _indexFile;
+    private long _persistedPosition;
     private bool _isDisposed;
 
-    private LogSegment(IFileSystem files, string folder, long baseOffset, DurableMark mark)
+    private LogSegment(FileHandles files, string folder, long baseOffset, DurableMark mark)
     {
         _files = files;
         _folder = folder;
@@ -72,7 +76,7 @@ internal sealed class LogSegment : IDisposable
                 ObjectDisposedException.ThrowIf(_isDisposed, this);
                 if (!_sealedIndex.TryGetTarget(out var index))
                 {
-                    index = SegmentIndex.Load(_files, IndexPath, BaseOffset);
+                    index = SegmentIndex.Load(_files.Files, IndexPath, BaseOffset);
                     _sealedIndex.SetTarget(index);
                 }
 
@@ -82,17 +86,17 @@ internal sealed class LogSegment : IDisposable
     }
 
     /// <summary>Makes a new segment, durably, or nothing.</summary>
-    public static LogSegment Create(IFileSystem files, string folder, long baseOffset)
+    public static LogSegment Create(FileHandles files, string folder, long baseOffset)
     {
         var segment = new LogSegment(files, folder, baseOffset, new DurableMark(0, baseOffset, long.MinValue)) { _activeIndex = new SegmentIndex(baseOffset) };
         try
         {
             segment._data = files.Open(segment.DataPath, FileOpening.Create);
-            segment._indexFile = files.Open(segment.IndexPath, FileOpening.Create);
+            segment._indexFile = files.Open(segment.IndexPath, FileOpening.Create, isWatched: false);
 
             // The mark "nothing yet" must be there: a segment without an index has lost it, and then damage and a torn tail look alike.
             segment._activeIndex.PersistAll(segment._indexFile, segment.Mark);
-            files.FlushDirectory(folder);
+            files.Files.FlushDirectory(folder);
             return segment;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
@@ -104,23 +108,49 @@ internal sealed class LogSegment : IDisposable
     }
 
     /// <summary>A segment that is never written again.</summary>
-    public static LogSegment Sealed(IFileSystem files, string folder, long baseOffset, DurableMark mark) => new(files, folder, baseOffset, mark);
+    public static LogSegment Sealed(FileHandles files, string folder, long baseOffset, DurableMark mark) => new(files, folder, baseOffset, mark);
 
     /// <summary>The segment that goes on, with its open files.</summary>
     public static LogSegment Active(
-        IFileSystem files, string folder, long baseOffset, DurableMark mark, SegmentIndex index, IStorageFile data, IStorageFile indexFile) =>
+        FileHandles files, string folder, long baseOffset, DurableMark mark, SegmentIndex index, IStorageFile data, IStorageFile indexFile) =>
         new(files, folder, baseOffset, mark) { _activeIndex = index, _data = data, _indexFile = indexFile };
+
+    /// <summary>A segment that takes the place of others: complete, its file open under another name still, its index only in memory.</summary>
+    public static LogSegment Rewritten(FileHandles files, string folder, long baseOffset, DurableMark mark, SegmentIndex index, IStorageFile data) =>
+        new(files, folder, baseOffset, mark) { _activeIndex = index, _data = data };
+
+    /// <summary>
+    /// A rewritten segment has its own name now: its file is opened by that from here on (a reader that is at the old handle begins again), its index is
+    /// written, and it is like any sealed one.
+    /// </summary>
+    public void Settle()
+    {
+        IStorageFile? unnamed;
+        lock (_gate)
+        {
+            unnamed = _data;
+            _data = null;
+        }
+
+        unnamed?.Dispose();
+        using (var file = _files.Files.Open(IndexPath, FileOpening.Create))
+        {
+            _activeIndex!.PersistAll(file, Mark);
+        }
+
+        Seal();
+    }
 
     /// <summary>Tells what was written.</summary>
     public void Publish(DurableMark mark) => (Bytes, EndOffset, MaxTimestamp) = (mark.Position, mark.EndOffset, mark.MaxTimestamp);
 
-    /// <summary>Notes in the index file how far the segment is durable now.</summary>
-    public void PersistIndex() => _activeIndex!.Persist(_indexFile!, Mark, EntriesPerWrite);
+    /// <summary>Notes in the index file how far the segment is on disk; nothing once it is sealed. May run beside the writer.</summary>
+    public void PersistIndex(DurableMark flushed) => Persist(flushed, BytesPerIndexWrite);
 
     /// <summary>Completes the index file of a segment that was flushed; durably when no more will be written.</summary>
     public void CompleteIndex(bool flush)
     {
-        _activeIndex!.Persist(_indexFile!, Mark, 0);
+        Persist(Mark, 0);
         if (flush)
         {
             _indexFile!.Flush();
@@ -130,20 +160,23 @@ internal sealed class LogSegment : IDisposable
     /// <summary>From here on the segment is only read.</summary>
     public void Seal()
     {
-        lock (_gate)
+        lock (_indexGate)
         {
-            _indexFile?.Dispose();
-            _indexFile = null;
-            _sealedIndex.SetTarget(_activeIndex!);
-            _activeIndex = null;
+            lock (_gate)
+            {
+                _indexFile?.Dispose();
+                _indexFile = null;
+                _sealedIndex.SetTarget(_activeIndex!);
+                _activeIndex = null;
+            }
         }
     }
 
     /// <summary>Deletes the files of a disposed segment.</summary>
     public void Delete()
     {
-        _files.DeleteFile(DataPath);
-        _files.DeleteFile(IndexPath);
+        _files.Files.DeleteFile(DataPath);
+        _files.Files.DeleteFile(IndexPath);
     }
 
     public void Dispose()
@@ -156,6 +189,18 @@ internal sealed class LogSegment : IDisposable
         }
     }
 
+    private void Persist(DurableMark mark, long spanMin)
+    {
+        lock (_indexGate)
+        {
+            if (_indexFile is { } file && _activeIndex is { } index && mark.Position >= _persistedPosition)
+            {
+                index.Persist(file, mark, spanMin);
+                _persistedPosition = mark.Position;
+            }
+        }
+    }
+
     /// <summary>
     /// Takes back a segment that was made by half, durably: the segment before it will grow past its base offset. Where that fails the
     /// log must not go on, so it is no full disk any more.
@@ -165,7 +210,7 @@ internal sealed class LogSegment : IDisposable
         try
         {
             Delete();
-            _files.FlushDirectory(_folder);
+            _files.Files.FlushDirectory(_folder);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

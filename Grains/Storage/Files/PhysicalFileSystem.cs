@@ -130,6 +130,13 @@ internal sealed class PhysicalFileSystem : IFileSystem
         [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
         public static extern int Fsync(int descriptor);
 
+        /// <summary>posix_fadvise's POSIX_FADV_WILLNEED on Linux.</summary>
+        public const int WillNeed = 3;
+
+        [DllImport("libc", EntryPoint = "posix_fadvise")]
+        [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+        public static extern int Advise(SafeFileHandle file, long position, long length, int advice);
+
         [DllImport("libc", EntryPoint = "close")]
         [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
         public static extern int Close(int descriptor);
@@ -154,6 +161,14 @@ internal sealed class PhysicalFileSystem : IFileSystem
             }
 
             return total;
+        }
+
+        public void Prefetch(long position, long length)
+        {
+            if (OperatingSystem.IsLinux())
+            {
+                _ = NativeMethods.Advise(handle, position, length, NativeMethods.WillNeed);
+            }
         }
 
         public void Write(long position, IReadOnlyList<ReadOnlyMemory<byte>> parts) => Guard(path, _ =>

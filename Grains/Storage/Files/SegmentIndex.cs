@@ -48,8 +48,29 @@ internal sealed class SegmentIndex(long baseOffset)
     /// <summary>How far the segment was durable when the index was last written; null for an index that was not loaded or is damaged.</summary>
     public DurableMark? LoadedMark { get; private set; }
 
-    /// <summary>Entries not yet in the file.</summary>
-    public int Unpersisted => _entries.Count - _persisted;
+    /// <summary>Bytes of the segment between the last entry in the file and the last entry.</summary>
+    public long UnpersistedBytes
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _persisted == _entries.Count ? 0 : _entries[^1].Position - (_persisted == 0 ? 0 : _entries[_persisted - 1].Position);
+            }
+        }
+    }
+
+    /// <summary>The entries as they are now.</summary>
+    public IReadOnlyList<IndexEntry> Entries
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _entries];
+            }
+        }
+    }
 
     /// <summary>The size of the file with all entries that were written.</summary>
     public long FileBytes => HeaderBytes + ((long)_persisted * EntryBytes);
@@ -99,6 +120,16 @@ internal sealed class SegmentIndex(long baseOffset)
         return index.LoadedMark;
     }
 
+    /// <summary>Notes that the segment is durable up to a mark, when the index tells of less. A missing or damaged index stays as it is: recovery makes it anew.</summary>
+    public static void RaiseMark(IFileSystem files, string path, long baseOffset, DurableMark mark)
+    {
+        if (LoadMark(files, path, baseOffset) is { } known && known.Position < mark.Position)
+        {
+            using var file = files.Open(path, FileOpening.ReadWrite);
+            new SegmentIndex(baseOffset).Persist(file, mark, long.MaxValue);
+        }
+    }
+
     public void Add(IndexEntry entry)
     {
         lock (_gate)
@@ -113,19 +144,25 @@ internal sealed class SegmentIndex(long baseOffset)
     /// <summary>The last entry with only smaller timestamps before it: the first batch that reaches the timestamp stands there or behind.</summary>
     public IndexEntry FindTimestamp(long timestamp) => FindLast(entry => entry.MaxTimestampBefore < timestamp);
 
-    /// <summary>Writes the mark, and the new entries when there are at least so many.</summary>
-    public void Persist(IStorageFile file, DurableMark mark, int entriesMin)
+    /// <summary>Writes the mark, and the new entries when they span at least so many bytes of the segment. One caller at a time.</summary>
+    public void Persist(IStorageFile file, DurableMark mark, long spanMin)
     {
-        if (Unpersisted >= entriesMin && Unpersisted > 0)
+        if (UnpersistedBytes is > 0 and var span && span >= spanMin)
         {
-            var bytes = new byte[Unpersisted * EntryBytes];
-            for (var i = 0; i < Unpersisted; i++)
+            byte[] bytes;
+            int persisted;
+            lock (_gate)
             {
-                EncodeEntry(bytes.AsSpan(i * EntryBytes), _entries[_persisted + i]);
+                persisted = _entries.Count;
+                bytes = new byte[(persisted - _persisted) * EntryBytes];
+                for (var i = _persisted; i < persisted; i++)
+                {
+                    EncodeEntry(bytes.AsSpan((i - _persisted) * EntryBytes), _entries[i]);
+                }
             }
 
-            file.Write(HeaderBytes + ((long)_persisted * EntryBytes), [bytes]);
-            _persisted = _entries.Count;
+            file.Write(FileBytes, [bytes]);
+            _persisted = persisted;
         }
 
         EncodeHeader(mark);

@@ -1,82 +1,109 @@
 namespace OrleansStreams.Storage.Files;
 
+/// <summary>A log whose chunks a <see cref="TailCache"/> bounds.</summary>
+internal interface ITailOwner
+{
+    /// <summary>Lets go of a chunk, as soon as it is written. Called without any lock of the cache.</summary>
+    void Evict(TailChunk chunk);
+}
+
 /// <summary>
-/// Bounds what all logs together keep in memory of their ends: chunks that are full and written leave in the order in which they
-/// came, so a busy log gets what idle ones don't need. A buffer that no reader was ever shown is used again.
+/// Bounds what all logs together keep in memory of their ends. Chunks leave in the order in which they came, the one that a quiet log still appends
+/// to as well, so a busy log gets what idle ones don't need. What is not written yet is never let go (producers are bounded elsewhere).
 /// </summary>
-internal sealed class TailCache(long bytesMax)
+internal sealed class TailCache(long bytesMax, BufferPool buffers)
 {
     /// <summary>The largest ordinary chunk; a log begins with <see cref="ChunkBytesMin"/> and doubles, so that many quiet logs cost little.</summary>
     public const int ChunkBytesMax = 1024 * 1024;
 
     /// <summary>The first chunk of a log.</summary>
-    public const int ChunkBytesMin = 16 * 1024;
-
-    private const int SpareMax = 8;
+    public const int ChunkBytesMin = BufferPool.BytesMin;
 
     private readonly Lock _gate = new();
-    private readonly Queue<(FileLog Log, LogChunk Chunk, int Bytes)> _chunks = new();
-    private readonly Stack<byte[]> _spare = new();
+    private readonly LinkedList<TailChunk> _chunks = new();
     private long _bytes;
+    private int _logs;
 
-    /// <summary>A buffer of at least so many bytes.</summary>
-    public byte[] Rent(int bytes)
+    /// <summary>The buffers that chunks and reads are made of.</summary>
+    public BufferPool Buffers => buffers;
+
+    /// <summary>Bytes held now.</summary>
+    public long Bytes => Volatile.Read(ref _bytes);
+
+    /// <summary>A new chunk for at least so many bytes, larger where there is room; may be called under the log's lock.</summary>
+    public TailChunk Add(ITailOwner log, int bytes, int wanted, long baseOffset)
     {
-        if (bytes == ChunkBytesMax)
-        {
-            lock (_gate)
-            {
-                if (_spare.TryPop(out var spare))
-                {
-                    return spare;
-                }
-            }
-        }
-
-        return GC.AllocateUninitializedArray<byte>(bytes);
-    }
-
-    /// <summary>Takes a chunk that is written to its end. Call without any log's lock.</summary>
-    public void Retire(FileLog log, LogChunk chunk)
-    {
+        // A log's share, so that the chunks of many logs are not thrown away before they are full.
+        var share = bytesMax / 2 / Math.Max(1, Volatile.Read(ref _logs));
+        var size = Math.Max(bytes, (int)Math.Clamp(share, ChunkBytesMin, wanted));
+        var chunk = new TailChunk(log, buffers.Rent(size), baseOffset, buffers.Return);
         lock (_gate)
         {
-            _chunks.Enqueue((log, chunk, chunk.Capacity));
+            chunk.Place = _chunks.AddLast(chunk);
             _bytes += chunk.Capacity;
         }
 
-        while (TakeVictim() is { } victim)
-        {
-            victim.Log.Evict(victim.Chunk);
-        }
+        return chunk;
     }
 
-    /// <summary>Takes back a buffer that nobody reads any more.</summary>
-    public void Recycle(byte[]? buffer)
+    /// <summary>A log has its first chunk (1), or none any more (-1).</summary>
+    public void CountLog(int change) => Interlocked.Add(ref _logs, change);
+
+    /// <summary>A log lets go of a chunk, under its lock.</summary>
+    public void Release(TailChunk chunk)
     {
-        if (buffer is { Length: ChunkBytesMax })
+        Forget(chunk);
+        chunk.Release();
+    }
+
+    /// <summary>Lets the oldest chunks go until the rest fits. Call without any log's lock.</summary>
+    public void Trim()
+    {
+        while (Bytes > bytesMax && TakeOldest() is { } chunk)
         {
-            lock (_gate)
-            {
-                if (_spare.Count < SpareMax)
-                {
-                    _spare.Push(buffer);
-                }
-            }
+            chunk.Log.Evict(chunk);
         }
     }
 
-    private (FileLog Log, LogChunk Chunk)? TakeVictim()
+    private TailChunk? TakeOldest()
     {
         lock (_gate)
         {
-            if (_bytes <= bytesMax || !_chunks.TryDequeue(out var victim))
+            var oldest = _bytes > bytesMax ? _chunks.First?.Value : null;
+            if (oldest is not null)
             {
-                return null;
+                Forget(oldest);
             }
 
-            _bytes -= victim.Bytes;
-            return (victim.Log, victim.Chunk);
+            return oldest;
         }
     }
+
+    private void Forget(TailChunk chunk)
+    {
+        lock (_gate)
+        {
+            if (chunk.Place is { } place)
+            {
+                chunk.Place = null;
+                _chunks.Remove(place);
+                _bytes -= chunk.Capacity;
+            }
+        }
+    }
+}
+
+/// <summary>A chunk of one log's end.</summary>
+internal sealed class TailChunk(ITailOwner log, byte[] buffer, long baseOffset, Action<byte[]> giveBack) : LogChunk(buffer, baseOffset, giveBack)
+{
+    public ITailOwner Log => log;
+
+    /// <summary>The chunk that goes on behind this one, once there is one.</summary>
+    public TailChunk? Next { get; set; }
+
+    /// <summary>Whether the cache wants it gone; guarded by the log's lock.</summary>
+    public bool IsEvicted { get; set; }
+
+    /// <summary>Where it stands in the cache; guarded by the cache's lock.</summary>
+    public LinkedListNode<TailChunk>? Place { get; set; }
 }

@@ -4,11 +4,13 @@ namespace OrleansStreams.Silo.Http.Health;
 
 /// <summary>
 /// Writes a checkpoint of a few bytes to a log of its own, which goes through the same path as every durable write and leaves nothing behind but
-/// the last one. Answers are kept for a second, so that eager probing costs no disk.
+/// the last one. Answers are kept for a second, so that eager probing costs no disk; a storage that is still trying after some seconds (a database
+/// that is away) is told as what it is.
 /// </summary>
 internal sealed class StorageProbe(IServiceProvider services, TimeProvider time) : IReadinessProbe, IAsyncDisposable
 {
     private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
     private static readonly LogId Log = new($"health/{SafeName(Environment.MachineName)}");
 
     private readonly ILogStorage? storage = services.GetService<ILogStorage>();
@@ -58,9 +60,15 @@ internal sealed class StorageProbe(IServiceProvider services, TimeProvider time)
         {
             try
             {
-                log ??= await storage.OpenAsync(Log, new LogOptions());
-                await log.WriteCheckpointAsync("ready"u8.ToArray(), log.DurableEndOffset);
+                log ??= await storage.OpenAsync(Log, new LogOptions()).AsTask().WaitAsync(Patience, time);
+                await log.WriteCheckpointAsync("ready"u8.ToArray(), log.DurableEndOffset).AsTask().WaitAsync(Patience, time);
                 return null;
+            }
+            catch (TimeoutException)
+            {
+                // Not closed: closing would wait for what is under way. The next opening takes the log over.
+                log = null;
+                return $"The storage has not answered for {Patience.TotalSeconds:0} s; check its disk, or the database and the way to it.";
             }
             catch (Exception exception)
             {

@@ -18,6 +18,7 @@ internal sealed class LineProduction(HttpContext http, SharedProducers producers
     private readonly SortedDictionary<int, StreamedPartitionBody> partitions = [];
     private (long Line, StreamsException Error)? failure;
     private long delivered;
+    private long duplicates;
 
     public async Task<StreamedDeliveryBody> RunAsync()
     {
@@ -63,7 +64,7 @@ internal sealed class LineProduction(HttpContext http, SharedProducers producers
 
         return failure is { } failed
             ? throw new RequestFailedException(Named(failed.Line, failed.Error), new Dictionary<string, object?> { ["line"] = failed.Line, ["delivered"] = delivered })
-            : new StreamedDeliveryBody(delivered, [.. partitions.Values]);
+            : new StreamedDeliveryBody(delivered, [.. partitions.Values]) { Duplicates = duplicates };
     }
 
     /// <summary>A stream has no size, and a quiet source (a log that is followed) may be slow; lines are bounded instead.</summary>
@@ -101,6 +102,12 @@ internal sealed class LineProduction(HttpContext http, SharedProducers producers
         {
             var body = ProduceHandlers.Body(await delivery);
             delivered++;
+            if (body.Duplicate)
+            {
+                duplicates++;
+                return;
+            }
+
             var before = partitions.GetValueOrDefault(body.Partition) ?? new StreamedPartitionBody(body.Partition, 0, body.Offset, body.Offset);
             partitions[body.Partition] = before with { Records = before.Records + 1, LastOffset = body.Offset };
         }

@@ -171,7 +171,8 @@ internal static class ProduceHandlers
         Headers = item.Headers.Count == 0 ? null : item.Headers,
     };
 
-    internal static DeliveryBody Body(RecordMetadata metadata) => new(metadata.Partition.Partition, metadata.Offset, metadata.Timestamp);
+    internal static DeliveryBody Body(RecordMetadata metadata) => 
+        new(metadata.Partition.Partition, metadata.Offset, metadata.Timestamp) { Duplicate = metadata.IsDuplicate };
 
     private static RecordItem Indexed(int index, Func<RecordItem> step)
     {

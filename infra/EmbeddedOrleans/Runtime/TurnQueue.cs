@@ -125,7 +125,7 @@ internal abstract class TurnQueue : TaskScheduler, ITurnQueue, IThreadPoolWorkIt
 
     // As in Orleans, a continuation that becomes ready in a turn of its own activation may run at once.
     protected sealed override bool TryExecuteTaskInline(Task task, bool taskWasPreviouslyQueued) =>
-        !taskWasPreviouslyQueued && t_current == this && !_closed && TryExecuteTask(task);
+        !taskWasPreviouslyQueued && t_current == this && (!_closed || task.AsyncState == this) && TryExecuteTask(task);
 
     protected sealed override IEnumerable<Task> GetScheduledTasks() => _items.OfType<Task>();
 
@@ -140,9 +140,10 @@ internal abstract class TurnQueue : TaskScheduler, ITurnQueue, IThreadPoolWorkIt
 
     private void RunBatchBody()
     {
+        // The batch itself always runs, or whoever started it would wait for ever; its items don't once the queue is closed.
         object item = _batchFirst!;
         _batchFirst = null;
-        while (true)
+        while (!_closed)
         {
             _batchLeft--;
             RunItem(item);

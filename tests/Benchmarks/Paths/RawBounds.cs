@@ -1,83 +1,71 @@
-using System.Diagnostics;
 using System.Runtime.InteropServices;
+using OrleansStreams.Benchmarks.Reports;
 using OrleansStreams.Records;
+using OrleansStreams.Storage;
 
 namespace OrleansStreams.Benchmarks.Paths;
 
 /// <summary>What the machine gives to a plain loop over the same data: the bounds that our paths are set beside.</summary>
 internal static class RawBounds
 {
-    /// <summary>Encodes batches with their CRC and writes them to one file, with a flush after every 16 batches; records/s.</summary>
-    public static double EncodeAppendFlush(string folder, long records, int valueBytes)
+    // Few enough flushes that they cost little, often enough that the disk never idles for long.
+    private const long FlushBytes = 4 * 1024 * 1024;
+
+    /// <summary>Writes ready batches to one file, flushing every 4 MiB unless the operating system is to decide.</summary>
+    public static Cost Append(string folder, IReadOnlyList<byte[]> batches, long records, FlushMode flush)
     {
         var path = Path.Combine(folder, "raw.log");
-        var value = Workload.Value(valueBytes);
-        var builder = new RecordBatchBuilder(initialBytes: 300 * 1024);
-        using var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write, FileShare.None);
-        var began = Stopwatch.GetTimestamp();
-        long position = 0;
-        var unflushed = 0;
-        for (long record = 0; record < records; record++)
+        using var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write, FileShare.None, FileOptions.DeleteOnClose);
+        return Cost.Of(records, () =>
         {
-            builder.Append(Workload.FirstTimestamp + record, Workload.Key(record), false, value, false);
-            if (builder.SizeBytes < 256 * 1024 && record < records - 1)
+            long position = 0;
+            long flushed = 0;
+            foreach (var batch in batches)
             {
-                continue;
+                RandomAccess.Write(file, batch, position);
+                position += batch.Length;
+                if (flush == FlushMode.Always && position - flushed >= FlushBytes)
+                {
+                    RandomAccess.FlushToDisk(file);
+                    flushed = position;
+                }
             }
 
-            var batch = builder.Build();
-            RandomAccess.Write(file, batch, position);
-            position += batch.Length;
-            if (++unflushed == 16 || record == records - 1)
+            if (flush == FlushMode.Always)
             {
                 RandomAccess.FlushToDisk(file);
-                unflushed = 0;
             }
-        }
-
-        var rate = records / Stopwatch.GetElapsedTime(began).TotalSeconds;
-        file.Dispose();
-        File.Delete(path);
-        return rate;
+        });
     }
 
-    /// <summary>Steps through every record of the batches and touches key and value; records/s.</summary>
-    public static double Decode(IReadOnlyList<byte[]> batches)
+    /// <summary>Steps through every record of the batches and touches key and value.</summary>
+    public static Cost Decode(IReadOnlyList<byte[]> batches, long records) => Cost.Of(records, () =>
     {
-        var began = Stopwatch.GetTimestamp();
-        long records = 0;
         long touched = 0;
         foreach (var batch in batches)
         {
             var reader = new RecordBatchReader(batch);
             while (reader.TryRead(out var record))
             {
-                records++;
                 touched += record.Key[0] + record.Value.Length;
             }
         }
 
         GC.KeepAlive(touched);
-        return records / Stopwatch.GetElapsedTime(began).TotalSeconds;
-    }
+    });
 
-    /// <summary>Decodes the batches and counts by key and window in a dictionary; records/s.</summary>
-    public static double CountByKeyAndWindow(IReadOnlyList<byte[]> batches)
+    /// <summary>Decodes the batches and counts by key and window in a dictionary.</summary>
+    public static Cost CountByKeyAndWindow(IReadOnlyList<byte[]> batches, long records) => Cost.Of(records, () =>
     {
-        var began = Stopwatch.GetTimestamp();
         var counts = new Dictionary<(ulong Key, long Window), long>();
-        long records = 0;
         foreach (var batch in batches)
         {
             var reader = new RecordBatchReader(batch);
             while (reader.TryRead(out var record))
             {
-                records++;
                 var key = MemoryMarshal.Read<ulong>(record.Key);
                 CollectionsMarshal.GetValueRefOrAddDefault(counts, (key, record.Timestamp / Workload.WindowMs), out _)++;
             }
         }
-
-        return records / Stopwatch.GetElapsedTime(began).TotalSeconds;
-    }
+    });
 }

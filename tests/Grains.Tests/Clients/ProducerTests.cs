@@ -202,6 +202,58 @@ public sealed class ProducerTests
         (await ReadAllAsync(cluster, partitions: 1)).Single().Value.ShouldBe(42);
     }
 
+    [Fact]
+    public async Task A_batch_that_is_not_full_is_sent_when_it_has_lingered_and_not_before()
+    {
+        var cluster = new UnreliableCluster(14, partitions: 1, faults: 0) { Calm = true };
+        var time = new ManualTime();
+        await using var producer = new StreamsClient(cluster, time, new Random(14)).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { LingerMs = 1 });
+        var first = (await producer.EnqueueAsync(new ProducerRecord<int, int>("t", 0, 1))).AsTask();
+        time.Advance(TimeSpan.FromMilliseconds(0.6));
+        var second = (await producer.EnqueueAsync(new ProducerRecord<int, int>("t", 0, 2))).AsTask();
+        first.IsCompleted.ShouldBeFalse();
+        time.Advance(TimeSpan.FromMilliseconds(0.4));
+        (await first.WaitAsync(Patience)).Offset.ShouldBe(0);
+        (await second.WaitAsync(Patience)).Offset.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task Many_partitions_that_each_get_a_record_now_and_then_do_not_hold_the_caller()
+    {
+        var cluster = new UnreliableCluster(15, partitions: 16, faults: 0) { Calm = true };
+        var time = new ManualTime();
+        await using var producer = new StreamsClient(cluster, time, new Random(15)).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { LingerMs = 1 });
+        var known = (await producer.EnqueueAsync(new ProducerRecord<int, int>("t", 0, 0))).AsTask();
+        time.Advance(TimeSpan.FromMilliseconds(1));
+        await known.WaitAsync(Patience);
+        time.Advance(TimeSpan.FromMilliseconds(0.5));
+
+        // The clock stands still: whoever waits on the caller's thread for the rest of a millisecond never comes back.
+        for (var record = 0; record < 1_000; record++)
+        {
+            producer.EnqueueAsync(new ProducerRecord<int, int>("t", record, record)).AsTask().IsCompleted.ShouldBeTrue();
+        }
+
+        time.Advance(TimeSpan.FromMilliseconds(1));
+        await producer.FlushAsync().WaitAsync(Patience);
+        (await ReadAllAsync(cluster, partitions: 16)).Count.ShouldBe(1_001);
+    }
+
+    [Fact]
+    public async Task A_record_that_cannot_be_written_leaves_the_buffer_as_it_was()
+    {
+        var cluster = new UnreliableCluster(16, partitions: 1, faults: 0) { Calm = true };
+        await using var producer = ClientOf(cluster, 16).CreateProducer(Serdes.Int32, Serdes.Utf8, new ProducerOptions { BatchBytes = 256, MaxBufferedBytes = 512, MaxBlockMs = 0 });
+        await producer.ProduceAsync(new ProducerRecord<int, string>("t", 0, "first"));
+        for (var record = 0; record < 100; record++)
+        {
+            (await CodeOfAsync(() => producer.ProduceAsync(new ProducerRecord<int, string>("t", 0, "half of a pair: \ud800")))).ShouldBe(StreamsErrorCode.SerializationFailed);
+            (await CodeOfAsync(() => producer.ProduceAsync(new ProducerRecord<int, string>("t", 0, "") { Partition = 7 }))).ShouldBe(StreamsErrorCode.UnknownTopicOrPartition);
+        }
+
+        (await producer.ProduceAsync(new ProducerRecord<int, string>("t", 0, "last"))).Offset.ShouldBe(1);
+    }
+
     private static StreamsClient ClientOf(UnreliableCluster cluster, int seed) => new(cluster, TimeProvider.System, new Random(seed));
 
     private static async Task<StreamsErrorCode> CodeOfAsync(Func<ValueTask<RecordMetadata>> call) =>

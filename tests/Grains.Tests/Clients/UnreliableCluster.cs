@@ -14,6 +14,7 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
     private readonly ConcurrentDictionary<string, object> _grains = new(StringComparer.Ordinal);
     private readonly Random _random = new(seed);
     private long _producerIds;
+    private int _fetches;
 
     public MemoryLogStorage Storage { get; } = new();
 
@@ -25,6 +26,12 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
 
     /// <summary>The failure that the next appends meet, if any.</summary>
     public Func<StreamsException?>? Refuse { get; set; }
+
+    /// <summary>Sees the batches of calls whose caller gets no answer: somebody may read that memory at any later time.</summary>
+    public Action<ReadOnlyMemory<byte>>? Unanswered { get; set; }
+
+    /// <summary>Fetches that were asked for.</summary>
+    public int Fetches => Volatile.Read(ref _fetches);
 
     public TGrainInterface GetGrain<TGrainInterface>(string primaryKey, string? grainClassNamePrefix = null)
         where TGrainInterface : IGrainWithStringKey => (TGrainInterface)_grains.GetOrAdd(primaryKey, key => typeof(TGrainInterface).Name switch
@@ -74,6 +81,7 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
             var fault = cluster.Calm ? 1 : cluster.Next();
             if (fault < faultsEach)
             {
+                cluster.Unanswered?.Invoke(request.Batches);
                 throw new TimeoutException("the request was lost");
             }
 
@@ -88,14 +96,20 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
             }
 
             var result = await log.AppendAsync(request.Batches);
-            return fault < 2 * faultsEach || cluster.LoseAnswers ? throw new TimeoutException("the answer was lost") : result;
+            if (fault < 2 * faultsEach || cluster.LoseAnswers)
+            {
+                cluster.Unanswered?.Invoke(request.Batches);
+                throw new TimeoutException("the answer was lost");
+            }
+
+            return result;
         });
 
         private double faultsEach => cluster.Faults / 2;
 
         public Task AppendOneWayAsync(ProduceRequest request) => TurnAsync(log => log.AppendAsync(request.Batches));
 
-        public Task<FetchResult> FetchAsync(FetchRequest request, CancellationToken cancellationToken) => TurnAsync(log => cluster.Next() < cluster.Faults && !cluster.Calm
+        public Task<FetchResult> FetchAsync(FetchRequest request, CancellationToken cancellationToken) => TurnAsync(log => Interlocked.Increment(ref cluster._fetches) > 0 && cluster.Next() < cluster.Faults && !cluster.Calm
             ? throw new TimeoutException("the answer was lost")
             : log.FetchAsync(request, cancellationToken));
 

@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 using OrleansStreams.Errors;
 using OrleansStreams.Groups.Model;
 using OrleansStreams.Log;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Storage;
 using static OrleansStreams.Groups.GroupFixture;
 using static OrleansStreams.Log.LogFixture;
@@ -101,7 +102,7 @@ public sealed class GroupFailoverTests
         var cluster = EmbeddedCluster.Create(new EmbeddedClusterOptions { TimeProvider = time, Random = new Random(7) }
             .AddGrainAssembly(typeof(ConsumerGroupGrain).Assembly)
             .AddGrainStorage("streams", states)
-            .ConfigureServices(services => services.AddSingleton(_ => storage).AddSingleton(new StreamsOptions())));
+            .ConfigureServices(services => services.AddSingleton(_ => storage).AddSingleton(new StreamsOptions()).AddSingleton<CompactionSlots>().AddSingleton<PartitionMaintenance>()));
         cluster.AddSilo();
         return cluster;
     }

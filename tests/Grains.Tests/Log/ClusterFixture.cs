@@ -8,6 +8,7 @@ using Orleans;
 using Orleans.Runtime;
 using OrleansStreams.Clients;
 using OrleansStreams.Errors;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
 
@@ -102,7 +103,7 @@ internal sealed class ClusterFixture : IAsyncDisposable
         var options = new EmbeddedClusterOptions { TimeProvider = Time, Random = new Random(7), TurnScheduler = _turns }
             .AddGrainAssembly(typeof(PartitionLog).Assembly)
             .AddGrainStorage("streams", States)
-            .ConfigureServices(services => services.AddSingleton<ILogStorage>(new Undisposed(LogStorage)).AddSingleton(Options));
+            .ConfigureServices(services => services.AddSingleton<ILogStorage>(new Undisposed(LogStorage)).AddSingleton(Options).AddSingleton<CompactionSlots>().AddSingleton<PartitionMaintenance>());
         var cluster = EmbeddedCluster.Create(options);
         for (var i = 0; i < silos; i++)
         {

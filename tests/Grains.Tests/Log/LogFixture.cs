@@ -1,5 +1,6 @@
 using System.Text;
 using OrleansStreams.Errors;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Records;
 using OrleansStreams.Storage;
 
@@ -17,6 +18,11 @@ internal sealed class LogFixture
     public MemoryLogStorage Storage { get; } = new();
 
     public StreamsOptions Options { get; set; } = new();
+
+    public CompactionSlots Slots { get; set; } = new(new StreamsOptions());
+
+    /// <summary>The clock in ms since the Unix epoch.</summary>
+    public long Now => Time.GetUtcNow().ToUnixTimeMilliseconds();
 
     public TopicConfig Config { get; set; } = TopicConfig.Default;
 

@@ -1,7 +1,7 @@
 namespace OrleansStreams.Log;
 
 /// <summary>A clock that stands still until it is moved; timers fire while it moves, in the order of their due times.</summary>
-internal sealed class ManualTime(DateTimeOffset now) : TimeProvider
+internal class ManualTime(DateTimeOffset now) : TimeProvider
 {
     private readonly Lock _gate = new();
     private readonly List<ManualTimer> _timers = [];

@@ -17,7 +17,8 @@ public sealed class RetentionTests
     [InlineData(-1, 200, 10)]
     [InlineData(-1, 101, 10)]
     [InlineData(-1, 100, 20)]
-    [InlineData(-1, 0, 20)]
+    [InlineData(-1, 1, 20)]
+    [InlineData(-1, 0, 30)]
     public void Whole_segments_go_by_age_and_by_size(long retentionMs, long retentionBytes, long expected) =>
         Retention.NewStartOffset(Segments, 0, 30, new TopicConfig { RetentionMs = retentionMs, RetentionBytes = retentionBytes }, now: 5000).ShouldBe(expected);
 
@@ -35,12 +36,66 @@ public sealed class RetentionTests
         var fixture = new LogFixture { Config = new TopicConfig { RetentionMs = 60_000, SegmentBytes = 1024 } };
         await using var log = await fixture.OpenAsync();
         await log.AppendAsync(BatchAt(fixture.Time.GetUtcNow().ToUnixTimeMilliseconds(), "old"));
-        await log.MaintainAsync();
+        await log.MaintainAsync(fixture.Slots);
         log.Offsets.LogStartOffset.ShouldBe(0);
         fixture.Time.Advance(TimeSpan.FromSeconds(61));
-        await log.MaintainAsync();
+        await log.MaintainAsync(fixture.Slots);
         log.Offsets.LogStartOffset.ShouldBe(1);
         fixture.Storage.UsedBytes.ShouldBe(0);
         (await log.AppendAsync(Batch("new"))).BaseOffset.ShouldBe(1);
+    });
+
+    [Fact]
+    public void Segments_without_a_timestamp_go_with_a_younger_one_that_goes_and_stay_with_one_that_stays()
+    {
+        LogSegmentInfo[] segments = [new(0, 10, 100, -1), new(10, 20, 100, 1000), new(20, 30, 100, -1), new(30, 40, 100, 4000)];
+        Retention.NewStartOffset(segments, 0, 40, new TopicConfig { RetentionMs = 2000 }, now: 5000).ShouldBe(20);
+        Retention.NewStartOffset(segments, 0, 40, new TopicConfig { RetentionMs = 4500 }, now: 5000).ShouldBe(0);
+    }
+
+    [Fact]
+    public void A_topic_that_is_only_compacted_keeps_its_age_and_size()
+    {
+        var config = new TopicConfig { RetentionMs = 0, RetentionBytes = 0, CleanupPolicy = CleanupPolicy.Compact };
+        Retention.NewStartOffset(Segments, 0, 30, config, now: 5000).ShouldBe(0);
+        Retention.NewStartOffset(Segments, 0, 30, config with { CleanupPolicy = CleanupPolicy.CompactAndDelete }, now: 5000).ShouldBe(30);
+    }
+
+    [Fact]
+    public void A_segment_ends_by_age_and_then_goes_by_size() => Turns.Run(async () =>
+    {
+        var fixture = new LogFixture { Config = new TopicConfig { RetentionMs = -1, RetentionBytes = 1, SegmentMs = 60_000 } };
+        await using var log = await fixture.OpenAsync();
+        await log.AppendAsync(BatchAt(1000, "an old record in a young segment"));
+        await log.MaintainAsync(fixture.Slots);
+        fixture.Time.Advance(TimeSpan.FromSeconds(59));
+        await log.MaintainAsync(fixture.Slots);
+        await log.AppendAsync(Batch("same segment"));
+        log.Offsets.LogStartOffset.ShouldBe(0);
+        fixture.Time.Advance(TimeSpan.FromSeconds(1));
+        await log.MaintainAsync(fixture.Slots);
+        await log.AppendAsync(Batch("next segment"));
+        await log.MaintainAsync(fixture.Slots);
+        log.Offsets.LogStartOffset.ShouldBe(2);
+        (await ReadAllAsync(log)).ShouldBe([(2, "next segment")]);
+    });
+
+    [Fact]
+    public void The_age_of_a_segment_outlives_the_opening_of_its_log() => Turns.Run(async () =>
+    {
+        var fixture = new LogFixture { Config = new TopicConfig { SegmentMs = 60_000, RetentionMs = -1 } };
+        await using (var first = await fixture.OpenAsync())
+        {
+            await first.AppendAsync(BatchAt(fixture.Now, "a"));
+        }
+
+        fixture.Time.Advance(TimeSpan.FromSeconds(61));
+        await using (var log = await fixture.OpenAsync())
+        {
+            await log.MaintainAsync(fixture.Slots);
+        }
+
+        await using var raw = await fixture.Storage.OpenAsync(Id, new LogOptions());
+        raw.Segments.Select(segment => segment.EndOffset).ShouldBe([1, 1]);
     });
 }

@@ -71,8 +71,16 @@ public sealed class TopicGrainTests : IAsyncLifetime
         TopicConfig[] impossible =
         [
             new() { RetentionMs = -2 }, new() { RetentionBytes = -2 }, new() { SegmentBytes = 0 }, new() { MaxMessageBytes = 0 }, new() { MessageTimestampType = (TimestampType)9 },
+            new() { CleanupPolicy = 0 }, new() { SegmentMs = 0 }, new() { DeleteRetentionMs = -1 }, new() { MinCompactionLagMs = -1 },
+            new() { MinCompactionLagMs = 5, MaxCompactionLagMs = 4 }, new() { MinCleanableDirtyRatio = 1.5 }, new() { MinCleanableDirtyRatio = double.NaN },
+            new() { DedupWindowMs = -1 }, new() { DedupKeysMax = 0 }, new() { DedupKeysMax = 1_000_001 },
         ];
-        string[] names = ["retention.ms", "retention.bytes", "segment.bytes", "max.message.bytes", "message.timestamp.type"];
+        string[] names =
+        [
+            "retention.ms", "retention.bytes", "segment.bytes", "max.message.bytes", "message.timestamp.type", "cleanup.policy", "segment.ms", "delete.retention.ms",
+            "min.compaction.lag.ms", "max.compaction.lag.ms cannot be 4", "min.cleanable.dirty.ratio cannot be 1.5", "min.cleanable.dirty.ratio", "dedup.window.ms",
+            "dedup.keys.max cannot be 0: take 1 to 1000000", "dedup.keys.max",
+        ];
         await _cluster.Topic("exists").CreateAsync(1, TopicConfig.Default);
         for (var i = 0; i < impossible.Length; i++)
         {
@@ -233,5 +241,21 @@ public sealed class TopicGrainTests : IAsyncLifetime
 
             _cluster.Restart();
         }
+    }
+
+    [Fact]
+    public async Task Every_configuration_value_is_stored()
+    {
+        var config = new TopicConfig
+        {
+            RetentionMs = 1, RetentionBytes = 2, SegmentBytes = 3000, MaxMessageBytes = 4000, MessageTimestampType = TimestampType.LogAppendTime,
+            CleanupPolicy = CleanupPolicy.CompactAndDelete, SegmentMs = 5, DeleteRetentionMs = 6, MinCompactionLagMs = 7, MaxCompactionLagMs = 8,
+            MinCleanableDirtyRatio = 0.9, DedupWindowMs = 10, DedupKeysMax = 11,
+        };
+        await _cluster.Topic("t").CreateAsync(1, config);
+        _cluster.Restart();
+        (await _cluster.Topic("t").DescribeAsync()).Config.ShouldBe(config);
+        typeof(TopicConfig).GetProperties().Where(property => property.PropertyType != typeof(TopicConfig))
+            .ShouldAllBe(property => !Equals(property.GetValue(config), property.GetValue(TopicConfig.Default)), "a new value must be set here too");
     }
 }

@@ -178,6 +178,62 @@ public sealed class ApplicationTests
         (await cluster.ReadAsync("counts", Partitions)).Order(StringComparer.Ordinal).ShouldBe(OnePass().Results);
     }
 
+    [Fact]
+    public async Task A_chain_of_tasks_over_topics_ends_when_its_file_has_ended()
+    {
+        var path = string.Empty;
+        await using var cluster = new ProcessingCluster((builder, _) =>
+        {
+            Serialized(builder.FileSource<string, long>("rows", path, Parse), "events");
+            Serialized(builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64)).Filter((key, _) => key != "a"), "counts");
+            Serialized(builder.Stream("counts", Consumed.With(Serdes.Utf8, Serdes.Int64)), "late");
+        });
+        path = cluster.FileOf("rows", Lines());
+        await CreateTopicsAsync(cluster);
+        await cluster.App.StartAsync(NoParameters);
+        await cluster.UntilAsync(status => status.State == StreamApplicationState.Completed);
+        (await cluster.ReadAsync("late", Partitions)).Count.ShouldBe(Lines().Count(line => !line.StartsWith("a,", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task Windows_over_a_topic_that_several_tasks_of_the_application_write_are_refused()
+    {
+        await using var cluster = new ProcessingCluster((builder, _) =>
+        {
+            Serialized(builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64)), "counts");
+            builder.Stream("counts", Consumed.With(Serdes.Utf8, Serdes.Int64)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromSeconds(1)))
+                .Count(Materialized.As("store", Serdes.Int64)).Map((window, count) => (window.Key, count)).To("late", Produced.With(Serdes.Utf8, Serdes.Int64));
+        });
+        await CreateTopicsAsync(cluster);
+        var error = await Should.ThrowAsync<StreamsException>(() => cluster.App.StartAsync(NoParameters));
+        error.Code.ShouldBe(StreamsErrorCode.InvalidConfig);
+        error.Message.ShouldContain("'counts'");
+        (await cluster.App.GetStatusAsync()).State.ShouldBe(StreamApplicationState.Stopped);
+    }
+
+    [Fact]
+    public async Task An_application_stops_although_its_topics_are_gone()
+    {
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
+        await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
+        await cluster.Grains.GetGrain<ITopicGrain>("late").DeleteAsync();
+        await cluster.App.StopAsync();
+        (await cluster.Grains.GetGrain<IStreamTaskGrain>("app/0_0").GetStatusAsync()).State.ShouldBe(StreamTaskState.Stopped);
+    }
+
+    [Fact]
+    public async Task An_input_topic_that_got_more_partitions_stops_the_application_with_the_reason()
+    {
+        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
+        await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
+        await cluster.Grains.GetGrain<ITopicGrain>("events").IncreasePartitionsAsync(Partitions + 1);
+        var failed = await cluster.UntilAsync(status => status.State == StreamApplicationState.Failed);
+        failed.Tasks.ShouldAllBe(task => task.Error!.Contains($"'events' had {Partitions} partitions", StringComparison.Ordinal));
+        (await Should.ThrowAsync<StreamsException>(() => cluster.App.StartAsync(NoParameters))).Code.ShouldBe(StreamsErrorCode.InvalidPartitions);
+        await cluster.App.StopAsync();
+        (await cluster.App.GetStatusAsync()).State.ShouldBe(StreamApplicationState.Stopped);
+    }
+
     private static string Text(StateEntry entry) => $"{entry.WindowStartMs}={Convert.ToHexString(entry.Value.Span)}";
 
     private static Task<StateQueryResult> QueryAsync(ProcessingCluster cluster) =>
@@ -215,16 +271,7 @@ public sealed class ApplicationTests
 
     private static void Describe(StreamsBuilder builder, string path, double? rate)
     {
-        builder.FileSource<string, long>(
-                "rows",
-                path,
-                (line, _) =>
-                {
-                    var comma = line.IndexOf((byte)',');
-                    return (Encoding.UTF8.GetString(line[..comma]), 1, long.Parse(line[(comma + 1)..], CultureInfo.InvariantCulture));
-                },
-                rate)
-            .To("events", Produced.With(Serdes.Utf8, Serdes.Int64));
+        Serialized(builder.FileSource<string, long>("rows", path, Parse, rate), "events");
         builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64).WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromMilliseconds(500))))
             .GroupByKey()
             .WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(100)).Grace(TimeSpan.FromMilliseconds(50)))
@@ -233,6 +280,14 @@ public sealed class ApplicationTests
             .Map((windowed, count) => (windowed.Key, string.Create(CultureInfo.InvariantCulture, $"{windowed.WindowStartMs}:{count}")))
             .To("counts", Produced.With(Serdes.Utf8, Serdes.Utf8));
     }
+
+    private static (string Key, long Value, long Timestamp) Parse(ReadOnlySpan<byte> line, long row)
+    {
+        var comma = line.IndexOf((byte)',');
+        return (Encoding.UTF8.GetString(line[..comma]), 1, long.Parse(line[(comma + 1)..], CultureInfo.InvariantCulture));
+    }
+
+    private static void Serialized(KStream<string, long> stream, string topic) => stream.To(topic, Produced.With(Serdes.Utf8, Serdes.Int64));
 
     private static (List<string> Results, int Late) OnePass()
     {

@@ -10,6 +10,7 @@ internal static class EngineFixture
     public const string Input = "events";
     public const string Output = "counts";
     public const string Late = "late";
+    public const string Source = "source/0_0";
 
     public static SubTopology Counting(long size, long grace, long outOfOrderness, long retention = 1_000_000, int inputs = 1, TimeSpan? idleness = null)
     {
@@ -37,7 +38,7 @@ internal static class EngineFixture
         SubTopology = sub,
         Partition = 0,
         Outputs = [.. sub.OutputTopics.Select(topic => new OutputTopic(topic, 3, maxMessageBytes))],
-        ExpectedEnds = [.. sub.InputTopics.Select(_ => 1)],
+        Writers = [.. sub.InputTopics.Select(_ => new[] { Source })],
         SnapshotBytesMin = snapshotBytesMin,
     };
 
@@ -61,7 +62,7 @@ internal static class EngineFixture
         return batch;
     }
 
-    public static byte[] End(long baseOffset, string task = "source/0_0")
+    public static byte[] End(long baseOffset, string task = Source)
     {
         var batch = WatermarkMarker.BuildBatch(task, WatermarkMarker.EndOfInput, 1, 0, 0, 0);
         RecordBatch.StampOffsetAndEpoch(batch, baseOffset, 0);

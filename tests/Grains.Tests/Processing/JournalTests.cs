@@ -110,6 +110,68 @@ public sealed class JournalTests
     }
 
     [Fact]
+    public void Only_the_tasks_of_this_application_that_write_a_topic_end_it_and_the_task_passes_the_end_on_once()
+    {
+        var engine = Begun(Plan(Counting(10, 0, 0)));
+        engine.ProcessBatch(0, Batch(0, ("k", 1)));
+        engine.ProcessBatch(0, End(1, "another-application/0_0"));
+        engine.IsCompleted.ShouldBeFalse();
+        engine.ProcessBatch(0, End(2));
+        engine.IsCompleted.ShouldBeTrue();
+
+        var commit = engine.Drain();
+        foreach (var topic in (string[])[Output, Late])
+        {
+            var ends = commit.Outbox.Where(item => item.Partition.Topic == topic).SelectMany(item => Markers(item.Batches)).ToList();
+            ends.ShouldBe(Enumerable.Repeat(("app/0_0", WatermarkMarker.EndOfInput), 3), topic);
+        }
+
+        engine.ProcessBatch(0, End(3));
+        engine.Drain().Outbox.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void User_code_that_fails_on_a_window_that_closes_at_the_end_is_the_users_error_and_not_worth_a_retry()
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream(Input, Consumed.With(Serdes.Utf8, Serdes.Int64)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(10)))
+            .Count(Materialized.As("store", Serdes.Int64)).Map<string, string>((_, _) => throw new InvalidOperationException("no"))
+            .To(Output, Produced.With(Serdes.Utf8, Serdes.Utf8));
+        var engine = Begun(Plan(builder.Build().SubTopologies[0]));
+        engine.ProcessBatch(0, Batch(0, ("k", 1)));
+
+        var error = Should.Throw<StreamsException>(() => engine.ProcessBatch(0, End(1)));
+
+        error.Code.ShouldBe(StreamsErrorCode.InvalidInput);
+        StreamTask.IsRetriable(error).ShouldBeFalse();
+        error.Message.ShouldContain("closed at the end of the input");
+    }
+
+    [Fact]
+    public void An_aggregate_that_becomes_null_is_refused_before_it_can_be_stored()
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream(Input, Consumed.With(Serdes.Utf8, Serdes.Utf8)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(10)))
+            .Reduce((_, _) => null!, Materialized.As("store", Serdes.Utf8)).Map((window, value) => (window.Key, value)).To(Output, Produced.With(Serdes.Utf8, Serdes.Utf8));
+        var engine = Begun(Plan(builder.Build().SubTopologies[0]));
+        var error = Should.Throw<StreamsException>(() => engine.ProcessBatch(0, Batch(0, ("k", 1), ("k", 2))));
+        error.Code.ShouldBe(StreamsErrorCode.InvalidInput);
+        error.Message.ShouldContain("offset 1");
+        error.Message.ShouldContain("became null");
+    }
+
+    private static IEnumerable<(string Task, long Watermark)> Markers(ReadOnlyMemory<byte> batches)
+    {
+        for (; !batches.IsEmpty; batches = batches[RecordBatchHeader.Read(batches.Span).TotalBytes..])
+        {
+            if (WatermarkMarker.TryRead(batches, out var task, out var watermark))
+            {
+                yield return (task, watermark);
+            }
+        }
+    }
+
+    [Fact]
     public void A_line_that_cannot_be_parsed_names_file_and_line()
     {
         var builder = new StreamsBuilder();

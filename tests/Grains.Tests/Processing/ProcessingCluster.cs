@@ -7,6 +7,7 @@ using Orleans;
 using Orleans.Runtime;
 using OrleansStreams.Errors;
 using OrleansStreams.Log;
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Records;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
@@ -35,6 +36,8 @@ internal sealed class ProcessingCluster : IAsyncDisposable
             .ConfigureServices(services => services
                 .AddSingleton<ILogStorage>(new SharedStorage(Storage))
                 .AddSingleton(new StreamsOptions())
+                .AddSingleton<PartitionMaintenance>()
+                .AddSingleton<CompactionSlots>()
                 .AddSingleton(new ProcessingOptions
                 {
                     CommitInterval = TimeSpan.FromMilliseconds(5),

@@ -39,10 +39,12 @@ public sealed class WatermarkTrackerTests
     {
         var tracker = Of(Bound(0).WithIdleness(TimeSpan.FromMilliseconds(5)), Bound(0).WithIdleness(TimeSpan.FromMilliseconds(5)));
         tracker.Observe(0, 100);
+        tracker.MarkSilent(0, 0);
+        tracker.MarkSilent(1, 0);
         tracker.Advance(5).ShouldBeFalse();
         tracker.IsIdle(0).ShouldBeTrue();
         tracker.Watermark.ShouldBe(long.MinValue);
-        tracker.MarkActive(0, 6);
+        tracker.MarkActive(0);
         tracker.Advance(7).ShouldBeTrue();
         tracker.Watermark.ShouldBe(99);
     }
@@ -52,7 +54,33 @@ public sealed class WatermarkTrackerTests
     {
         var tracker = Of(Bound(0), Bound(0).WithIdleness(TimeSpan.FromMilliseconds(5)));
         tracker.EndInput(0);
+        tracker.MarkSilent(1, 0);
         tracker.Advance(10).ShouldBeFalse();
         tracker.IsAtEnd.ShouldBeFalse();
+    }
+
+    [Fact]
+    public void An_input_is_not_idle_while_it_has_records_to_read_however_long_that_takes()
+    {
+        var tracker = Of(Bound(0), Bound(0).WithIdleness(TimeSpan.FromMilliseconds(5)));
+        tracker.Observe(0, 100);
+        tracker.Advance(1_000_000).ShouldBeFalse("it was never read to its end");
+        tracker.MarkSilent(1, 1_000_000);
+        tracker.MarkActive(1);
+        tracker.Advance(2_000_000).ShouldBeFalse("records came and wait");
+        tracker.MarkSilent(1, 2_000_000);
+        tracker.Advance(2_000_005).ShouldBeTrue();
+    }
+
+    [Fact]
+    public void A_larger_bound_after_a_restart_takes_no_watermark_back()
+    {
+        var tracker = Of(Bound(100));
+        tracker.RestoreInput(0, 1000, isEnded: false);
+        tracker.RestoreTask(989);
+        tracker.Observe(0, 1010).ShouldBeFalse();
+        tracker.Watermark.ShouldBe(989);
+        tracker.Observe(0, 1200).ShouldBeTrue();
+        tracker.Watermark.ShouldBe(1099);
     }
 }

@@ -9,16 +9,20 @@ namespace OrleansStreams.Tests.Storage;
 /// <summary>A workload on the simulated disk with a fault at every operation of it, one after the other.</summary>
 public sealed class FileLogCrashTests
 {
+    // So small that its halves take turns a few times in the workload.
+    private const long JournalBytes = 64 * 1024;
     private static readonly LogId Id = new("journals/app/1-2");
 
-    [Fact]
-    public async Task A_power_failure_at_any_operation_loses_nothing_acknowledged_and_leaves_no_garbage()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(JournalBytes)]
+    public async Task A_power_failure_at_any_operation_loses_nothing_acknowledged_and_leaves_no_garbage(long journalBytes)
     {
         for (var operation = 1; ; operation++)
         {
             for (var seed = 0; seed < 3; seed++)
             {
-                var run = new Workload(new SimulatedDisk { Seed = seed, FaultAt = (operation, DiskFault.Crash) });
+                var run = new Workload(new SimulatedDisk { Seed = seed, FaultAt = (operation, DiskFault.Crash) }, journalBytes);
                 await run.RunAsync();
                 if (!run.Disk.IsDown)
                 {
@@ -31,12 +35,14 @@ public sealed class FileLogCrashTests
         }
     }
 
-    [Fact]
-    public async Task A_medium_error_at_any_operation_loses_nothing_acknowledged_even_when_power_fails_later()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(JournalBytes)]
+    public async Task A_medium_error_at_any_operation_loses_nothing_acknowledged_even_when_power_fails_later(long journalBytes)
     {
         for (var operation = 1; ; operation++)
         {
-            var run = new Workload(new SimulatedDisk { Seed = operation, FaultAt = (operation, DiskFault.Error) });
+            var run = new Workload(new SimulatedDisk { Seed = operation, FaultAt = (operation, DiskFault.Error) }, journalBytes);
             await run.RunAsync();
             if (run.Disk.Operations < operation)
             {
@@ -47,13 +53,15 @@ public sealed class FileLogCrashTests
         }
     }
 
-    [Fact]
-    public async Task A_full_disk_at_any_operation_refuses_without_a_trace_and_the_log_goes_on()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(JournalBytes)]
+    public async Task A_full_disk_at_any_operation_refuses_without_a_trace_and_the_log_goes_on(long journalBytes)
     {
         var refused = 0;
         for (var operation = 1; ; operation++)
         {
-            var run = new Workload(new SimulatedDisk { Seed = operation, FaultAt = (operation, DiskFault.Full) });
+            var run = new Workload(new SimulatedDisk { Seed = operation, FaultAt = (operation, DiskFault.Full) }, journalBytes);
             await run.RunAsync();
             refused += run.Refused;
             if (run.Disk.Operations < operation)
@@ -66,14 +74,16 @@ public sealed class FileLogCrashTests
         }
     }
 
-    [Fact]
-    public async Task A_machine_that_fails_again_and_again_while_it_recovers_still_loses_nothing()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(JournalBytes)]
+    public async Task A_machine_that_fails_again_and_again_while_it_recovers_still_loses_nothing(long journalBytes)
     {
         for (var seed = 0; seed < 60; seed++)
         {
             var random = new Random(seed);
             var disk = new SimulatedDisk { Seed = seed, FaultAt = (random.Next(20, 150), DiskFault.Crash) };
-            var run = new Workload(disk);
+            var run = new Workload(disk, journalBytes);
             await run.RunAsync();
             for (var crash = 0; crash < 5; crash++)
             {
@@ -81,7 +91,7 @@ public sealed class FileLogCrashTests
                 disk.FaultAt = (random.Next(1, 12), DiskFault.Crash);
                 try
                 {
-                    await using var storage = Workload.CreateStorage(disk);
+                    await using var storage = run.CreateStorage(disk);
                     await using var log = await storage.OpenAsync(Id, Workload.Options);
                 }
                 catch (StreamsException exception) when (exception.Code == StreamsErrorCode.StorageError)
@@ -99,7 +109,7 @@ public sealed class FileLogCrashTests
     {
         try
         {
-            await using var storage = Workload.CreateStorage(disk);
+            await using var storage = run.CreateStorage(disk);
             await using var log = await storage.OpenAsync(Id, Workload.Options);
             log.LeaderEpoch.ShouldBeGreaterThan(run.LeaderEpoch);
             log.DurableEndOffset.ShouldBeGreaterThanOrEqualTo(run.AcknowledgedEnd);
@@ -134,7 +144,7 @@ public sealed class FileLogCrashTests
     }
 
     /// <summary>Appends alone and together, rolls, checkpoints, truncations, reopening, restarts; notes what was acknowledged.</summary>
-    private sealed class Workload(SimulatedDisk disk)
+    private sealed class Workload(SimulatedDisk disk, long journalBytes)
     {
         private ILogStorage? _storage;
         private ILog? _log;
@@ -157,8 +167,8 @@ public sealed class FileLogCrashTests
 
         public int Refused { get; private set; }
 
-        public static ILogStorage CreateStorage(SimulatedDisk disk) =>
-            new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", TailCacheBytes = 0 }, disk, TimeProvider.System, NullLogger.Instance);
+        public ILogStorage CreateStorage(SimulatedDisk on) =>
+            new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", TailCacheBytes = 0, JournalBytes = journalBytes }, on, TimeProvider.System, NullLogger.Instance);
 
         public static byte[] BlobOf(long offset) => Enumerable.Range(0, 700).Select(i => (byte)(i * offset)).ToArray();
 

@@ -121,12 +121,12 @@ public sealed class FileLogStorageTests : IDisposable
         for (var seed = 0; seed < 40; seed++)
         {
             var disk = new SimulatedDisk { Seed = seed };
-            var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, disk, _clock, NullLogger.Instance);
+            var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, disk, _clock, NullLogger.Instance);
             var log = await storage.OpenAsync(Id, new LogOptions());
             await log.AppendAsync(TestBatches.Of("kept"));
             disk.IsFull = true;
             await Should.ThrowAsync<StreamsException>(async () => await log.AppendAsync([.. Enumerable.Range(0, 10).Select(i => TestBatches.Of($"refused{i}"))]));
-            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, disk.AfterCrash(seed), _clock, NullLogger.Instance);
+            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, disk.AfterCrash(seed), _clock, NullLogger.Instance);
             await using var recovered = await after.OpenAsync(Id, new LogOptions());
             recovered.DurableEndOffset.ShouldBe(1, $"seed {seed}");
         }
@@ -161,7 +161,7 @@ public sealed class FileLogStorageTests : IDisposable
         for (var seed = 0; seed < 20; seed++)
         {
             var disk = _disk.AfterCrash(seed);
-            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, disk, _clock, NullLogger.Instance);
+            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, disk, _clock, NullLogger.Instance);
             await using var recovered = await after.OpenAsync(Id, new LogOptions());
             recovered.DurableEndOffset.ShouldBeOneOf(10, 20);
             recovered.Checkpoint!.Offset.ShouldBe(10);
@@ -186,6 +186,44 @@ public sealed class FileLogStorageTests : IDisposable
             await using var again = await storage.OpenAsync(id, new LogOptions());
             (await again.ReadAllAsync()).Count.ShouldBe(100);
         }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1 << 20)]
+    public async Task Opening_a_long_log_after_a_kill_reads_its_end_only(long journalBytes)
+    {
+        var options = new LogOptions { SegmentBytes = 8 << 20 };
+        var abandoned = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = journalBytes }, _disk, _clock, NullLogger.Instance);
+        var log = await abandoned.OpenAsync(Id, options);
+        for (var i = 0; i < 200; i++)
+        {
+            await log.AppendAsync(TestBatches.Of($"n{i}", 10, valueBytes: 10_000));
+        }
+
+        log.SizeBytes.ShouldBeGreaterThan(19_000_000);
+        _disk.KillProcess();
+        await using var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = journalBytes }, _disk, _clock, NullLogger.Instance);
+        var before = _disk.BytesRead;
+        await using var again = await storage.OpenAsync(Id, options);
+        again.DurableEndOffset.ShouldBe(2000);
+        (_disk.BytesRead - before).ShouldBeLessThan(2_500_000, "what the index does not cover yet, and the block that is read at once");
+    }
+
+    [Fact]
+    public async Task A_log_that_is_read_from_end_to_end_is_asked_for_ahead()
+    {
+        var storage = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", TailCacheBytes = 0 }, _disk, _clock, NullLogger.Instance);
+        await using var log = await storage.OpenAsync(Id, new LogOptions());
+        for (var i = 0; i < 50; i++)
+        {
+            await log.AppendAsync(TestBatches.Of($"n{i}", valueBytes: 1000));
+        }
+
+        var first = await log.ReadAsync(0, 5000);
+        _disk.Prefetched.ShouldBeEmpty("one read is no replay");
+        await log.ReadAsync(first.NextOffset, 5000);
+        _disk.Prefetched[Segment].ShouldBe(log.SizeBytes);
     }
 
     [Fact]
@@ -322,38 +360,17 @@ public sealed class FileLogStorageTests : IDisposable
     {
         for (var seed = 0; seed < 20; seed++)
         {
-            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data" }, _disk.AfterCrash(seed), _clock, NullLogger.Instance);
+            await using var after = new FileLogStorage(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, _disk.AfterCrash(seed), _clock, NullLogger.Instance);
             await using var recovered = await after.OpenAsync(Id, new LogOptions());
             recovered.DurableEndOffset.ShouldBe(end, why);
         }
     }
 
-    private FileLogStorage CreateSimulated() => new(new FileLogStorageOptions { RootPath = "/data" }, _disk, _clock, NullLogger.Instance);
+    /// <summary>Without the flush journal, which has tests of its own.</summary>
+    private FileLogStorage CreateSimulated() => new(new FileLogStorageOptions { RootPath = "/data", JournalBytes = 0 }, _disk, _clock, NullLogger.Instance);
 
     private FileLogStorage CreatePhysical() =>
         new(new FileLogStorageOptions { RootPath = _root }, TimeProvider.System, NullLogger<FileLogStorage>.Instance);
-
-    /// <summary>Holds the first flush of a file until it is opened.</summary>
-    private sealed class FlushGate : IDisposable
-    {
-        private readonly TaskCompletionSource _entered = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly ManualResetEventSlim _open = new();
-
-        public FlushGate(SimulatedDisk disk, string path) => disk.BeforeFlush = flushed =>
-        {
-            if (flushed == path)
-            {
-                _entered.TrySetResult();
-                _open.Wait(TimeSpan.FromSeconds(60)).ShouldBeTrue("the gate was never opened");
-            }
-        };
-
-        public Task Entered => _entered.Task.WaitAsync(TimeSpan.FromSeconds(60));
-
-        public void Open() => _open.Set();
-
-        public void Dispose() => _open.Set();
-    }
 
     /// <summary>A clock that stands still until it is moved.</summary>
     private sealed class ManualTimeProvider : TimeProvider

@@ -39,7 +39,7 @@ public sealed class FileLogStorageConformance : LogStorageConformance, IDisposab
         new FileLogStorage(new FileLogStorageOptions { RootPath = root }, TimeProvider.System, NullLogger<FileLogStorage>.Instance));
 }
 
-/// <summary>The same without any cache, so that every read goes to a disk, which is a simulated one.</summary>
+/// <summary>The same without any cache, journal or spare file handle, so that every read goes to a disk, which is a simulated one.</summary>
 public sealed class UncachedFileLogStorageConformance : LogStorageConformance
 {
     private SimulatedDisk _disk = new();
@@ -57,5 +57,5 @@ public sealed class UncachedFileLogStorageConformance : LogStorageConformance
     }
 
     private ValueTask<ILogStorage> Create() => ValueTask.FromResult<ILogStorage>(new FileLogStorage(
-        new FileLogStorageOptions { RootPath = "/data", TailCacheBytes = 0 }, _disk, TimeProvider.System, NullLogger.Instance));
+        new FileLogStorageOptions { RootPath = "/data", TailCacheBytes = 0, JournalBytes = 0, OpenFilesMax = 1 }, _disk, TimeProvider.System, NullLogger.Instance));
 }

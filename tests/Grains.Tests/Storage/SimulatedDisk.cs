@@ -50,6 +50,12 @@ internal sealed class SimulatedDisk : IFileSystem
     /// <summary>The writes of each file.</summary>
     public Dictionary<string, int> Writes { get; } = [];
 
+    /// <summary>Bytes read from files.</summary>
+    public long BytesRead { get; private set; }
+
+    /// <summary>Up to where each file was asked for ahead of reading.</summary>
+    public Dictionary<string, long> Prefetched { get; } = [];
+
     public bool IsDown => _isDown;
 
     public int Seed
@@ -68,25 +74,35 @@ internal sealed class SimulatedDisk : IFileSystem
         }
     }
 
-    /// <summary>The disk as the next start finds it.</summary>
+    /// <summary>The disk as the next start finds it; this one is down from now on.</summary>
     public SimulatedDisk AfterCrash(int seed)
     {
         lock (_gate)
         {
             _isDown = true;
+            return CopyAfterCrash(seed);
+        }
+    }
+
+    /// <summary>The disk as a start would find it if power failed now; this one goes on.</summary>
+    public SimulatedDisk CopyAfterCrash(int seed)
+    {
+        lock (_gate)
+        {
             var random = new Random(seed);
             var kept = random.Next(_unflushed.Count + 1);
+            var durable = _durable.Copy();
             foreach (var (_, change) in _unflushed.Take(kept))
             {
-                change(_durable);
+                change(durable);
             }
 
             var disk = new SimulatedDisk { Seed = seed };
-            disk._current.Directories.UnionWith(_durable.Directories);
-            disk._durable.Directories.UnionWith(_durable.Directories);
-            foreach (var (path, inode) in _durable.Files)
+            disk._current.Directories.UnionWith(durable.Directories);
+            disk._durable.Directories.UnionWith(durable.Directories);
+            foreach (var (path, inode) in durable.Files)
             {
-                if (_durable.Directories.Contains(Path.GetDirectoryName(path)!))
+                if (durable.Directories.Contains(Path.GetDirectoryName(path)!))
                 {
                     var survivor = inode.AfterCrash(random);
                     disk._current.Files.Add(path, survivor);
@@ -296,6 +312,18 @@ internal sealed class SimulatedDisk : IFileSystem
         public HashSet<string> Directories { get; } = ["/"];
 
         public Dictionary<string, Inode> Files { get; } = [];
+
+        public Names Copy()
+        {
+            var copy = new Names();
+            copy.Directories.UnionWith(Directories);
+            foreach (var (path, inode) in Files)
+            {
+                copy.Files.Add(path, inode);
+            }
+
+            return copy;
+        }
     }
 
     private sealed class Inode
@@ -394,7 +422,16 @@ internal sealed class SimulatedDisk : IFileSystem
                 ObjectDisposedException.ThrowIf(_isDisposed, this);
                 var count = (int)Math.Clamp(inode.Current.Length - position, 0, buffer.Length);
                 inode.Current.AsSpan((int)Math.Min(position, inode.Current.Length), count).CopyTo(buffer);
+                disk.BytesRead += count;
                 return count;
+            }
+        }
+
+        public void Prefetch(long position, long length)
+        {
+            lock (disk._gate)
+            {
+                disk.Prefetched[path] = Math.Max(disk.Prefetched.GetValueOrDefault(path), position + length);
             }
         }
 

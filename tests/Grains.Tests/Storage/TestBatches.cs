@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Text;
 using OrleansStreams.Records;
 
@@ -23,6 +24,40 @@ internal static class TestBatches
         var copy = batch.ToArray();
         RecordBatch.StampOffsetAndEpoch(copy, baseOffset, leaderEpoch);
         return copy;
+    }
+
+    /// <summary>A batch for a rewrite: it covers [from, end), and its records are those at the offsets given.</summary>
+    public static byte[] Sparse(long from, long end, int leaderEpoch, long timestamp, params long[] offsets)
+    {
+        var records = new byte[offsets.Length * 64];
+        var at = 0;
+        foreach (var offset in offsets)
+        {
+            var delta = (int)(offset - from);
+            var value = Encoding.UTF8.GetBytes($"{offset}");
+            var body = 1 + 1 + Varint.SizeOf(delta) + Varint.SizeOf(-1) + Varint.SizeOf(value.Length) + value.Length + 1;
+            at = Varint.Write(records, at, body);
+            records[at++] = 0;
+            at = Varint.Write(records, at, 0L);
+            at = Varint.Write(records, at, delta);
+            at = Varint.Write(records, at, -1);
+            at = Varint.Write(records, at, value.Length);
+            value.CopyTo(records, at);
+            at += value.Length;
+            records[at++] = 0;
+        }
+
+        var batch = new byte[RecordBatchHeader.Size + at];
+        records.AsSpan(0, at).CopyTo(batch.AsSpan(RecordBatchHeader.Size));
+        RecordBatch.StampOffsetAndEpoch(batch, from, leaderEpoch);
+        BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(RecordBatchHeader.LengthAt), batch.Length - RecordBatchHeader.LeaderEpochAt);
+        batch[RecordBatchHeader.MagicAt] = 2;
+        BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(RecordBatchHeader.LastOffsetDeltaAt), (int)(end - from - 1));
+        BinaryPrimitives.WriteInt64BigEndian(batch.AsSpan(RecordBatchHeader.BaseTimestampAt), timestamp);
+        BinaryPrimitives.WriteInt64BigEndian(batch.AsSpan(RecordBatchHeader.MaxTimestampAt), timestamp);
+        BinaryPrimitives.WriteInt32BigEndian(batch.AsSpan(RecordBatchHeader.RecordCountAt), offsets.Length);
+        RecordBatch.StampProducer(batch, -1, -1, -1);
+        return batch;
     }
 
     /// <summary>The batches in what was read, each checked.</summary>

@@ -229,4 +229,28 @@ public class ProduceTests(SiloFixture fixture)
         problem.GetProperty("delivered").GetInt32().ShouldBe(0);
         (await silo.HighWatermarkAsync(topic)).ShouldBe(0);
     }
+
+    [Fact]
+    public async Task A_record_with_a_known_idempotency_key_is_answered_with_the_originals_offset_and_stored_once()
+    {
+        var topic = $"dedup-{Guid.NewGuid():n}";
+        await silo.PostAsync("/topics", new { name = topic, partitions = 4, config = new Dictionary<string, object> { ["dedup.window.ms"] = 60000 } }, HttpStatusCode.Created);
+        object Record(string key, long timestamp) => new { value = "v", timestamp, headers = new Dictionary<string, string> { ["idempotency-key"] = key } };
+
+        var first = (await silo.PostAsync($"/topics/{topic}/records", Record("a", 5000)))[0];
+        first.TryGetProperty("duplicate", out _).ShouldBeFalse();
+        var both = await silo.PostAsync($"/topics/{topic}/records", new { records = new[] { Record("a", 6000), Record("b", 6000) } });
+        both[0].GetProperty("duplicate").GetBoolean().ShouldBeTrue();
+        (both[0].GetProperty("partition").GetInt32(), both[0].GetProperty("offset").GetInt64(), both[0].GetProperty("timestamp").GetInt64())
+            .ShouldBe((first.GetProperty("partition").GetInt32(), first.GetProperty("offset").GetInt64(), 5000L), "it lands in the partition that knows it");
+        both[1].TryGetProperty("duplicate", out _).ShouldBeFalse();
+
+        var records = 0;
+        for (var partition = 0; partition < 4; partition++)
+        {
+            records += (await silo.GetAsync($"/topics/{topic}/records?partition={partition}")).GetProperty("records").GetArrayLength();
+        }
+
+        records.ShouldBe(2);
+    }
 }

@@ -117,4 +117,28 @@ public class TopicTests(SiloFixture fixture)
         (await Should.ThrowAsync<StreamsException>(() => client.Admin.DescribeGroupAsync("\t"))).Code.ShouldBe(StreamsErrorCode.InvalidRequest);
         (await Should.ThrowAsync<StreamsException>(() => client.Applications.StopAsync(""))).Code.ShouldBe(StreamsErrorCode.ApplicationNotFound);
     }
+
+    [Fact]
+    public async Task Every_configuration_value_is_shown_and_can_be_set_as_text_or_as_a_number()
+    {
+        var topic = await silo.CreateTopicAsync();
+        var values = new Dictionary<string, object>
+        {
+            ["cleanup.policy"] = "delete, compact", ["retention.ms"] = "1", ["retention.bytes"] = 2, ["segment.bytes"] = 3000, ["segment.ms"] = "4", ["max.message.bytes"] = 5000,
+            ["message.timestamp.type"] = "LogAppendTime", ["delete.retention.ms"] = 6, ["min.compaction.lag.ms"] = 7, ["max.compaction.lag.ms"] = "8",
+            ["min.cleanable.dirty.ratio"] = 0.25, ["dedup.window.ms"] = 9, ["dedup.keys.max"] = "10",
+        };
+        var changed = await silo.SendAsync(HttpMethod.Patch, $"/topics/{topic}", new { config = values }, HttpStatusCode.OK);
+        var shown = changed.GetProperty("config").EnumerateObject().ToDictionary(value => value.Name, value => value.Value.ToString());
+        values["cleanup.policy"] = "compact,delete";
+        shown.ShouldBe(values.ToDictionary(value => value.Key, value => Convert.ToString(value.Value, System.Globalization.CultureInfo.InvariantCulture)!), ignoreOrder: true);
+
+        var unknown = await silo.RefusedAsync(HttpMethod.Patch, $"/topics/{topic}", """{"config":{"retention.hours":1}}""", StreamsErrorCode.InvalidConfig);
+        values.Keys.ShouldAllBe(name => unknown.GetProperty("detail").GetString()!.Contains(name));
+        foreach (var wrong in new[] { """{"cleanup.policy":"keep"}""", """{"cleanup.policy":3}""", """{"min.cleanable.dirty.ratio":"half"}""", """{"min.cleanable.dirty.ratio":2}""", """{"segment.ms":0}""" })
+        {
+            var problem = await silo.RefusedAsync(HttpMethod.Patch, $"/topics/{topic}", $$"""{"config":{{wrong}}}""", StreamsErrorCode.InvalidConfig);
+            problem.GetProperty("detail").GetString()!.ShouldContain(wrong.Split('"')[1]);
+        }
+    }
 }

@@ -17,6 +17,8 @@ public sealed class MistakeTests : IDisposable
     [InlineData(2, "unknown option '--dta'", "--dta", "x")]
     [InlineData(2, "--flush needs a value", "--flush")]
     [InlineData(1, "'flush' is 'sometimes'; it must be always, interval or os", "--flush", "sometimes")]
+    [InlineData(1, "'flush-interval' is '0'; it must be a number from 1 to 3600000", "--flush-interval", "0")]
+    [InlineData(1, "'journal-bytes' is '1 GB'; it must be a number from 0 to", "--journal-bytes", "1 GB")]
     [InlineData(1, "'sample' is 'maybe'; it must be true or false", "--sample", "maybe")]
     [InlineData(1, "'silo-port' is '70000'; it must be a port from 1 to 65535", "--silo-port", "70000")]
     [InlineData(1, "'urls' is 'nonsense'; it must be an address", "--urls", "nonsense")]

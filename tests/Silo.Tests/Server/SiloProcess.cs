@@ -34,12 +34,12 @@ internal sealed class SiloProcess : IAsyncDisposable
     public static SiloProcess Run(params string[] arguments) => new(arguments);
 
     /// <summary>Starts a silo and does not wait for anything.</summary>
-    public static SiloProcess Start(string data, bool sample = false) =>
-        new(["--data", data, "--urls", "http://127.0.0.1:0", "--sample", sample ? "true" : "false"]);
+    public static SiloProcess Start(string data, bool sample = false, params string[] more) =>
+        new(["--data", data, "--urls", "http://127.0.0.1:0", "--sample", sample ? "true" : "false", .. more]);
 
-    public static async Task<SiloProcess> StartedAsync(string data, bool sample = false)
+    public static async Task<SiloProcess> StartedAsync(string data, bool sample = false, params string[] more)
     {
-        var silo = Start(data, sample);
+        var silo = Start(data, sample, more);
         await silo.ReadyAsync();
         return silo;
     }
