@@ -15,10 +15,7 @@ var started = false;
 try
 {
     var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
-
-    // appsettings.json < the environment < STREAMS_ variables < the command line.
-    builder.Configuration.AddEnvironmentVariables("STREAMS_").AddCommandLine(args);
-    var settings = SiloSettings.From(builder.Configuration);
+    var settings = builder.ReadSettings(args);
     builder.AddStreamsSilo(settings);
     builder.Services.AddStreamsApi();
     if (settings.Sample)

@@ -95,6 +95,16 @@ public sealed record TopicConfig
 public sealed record TopicDescription(
     [property: Id(0)] string Name, [property: Id(1)] string TopicId, [property: Id(2)] int PartitionCount, [property: Id(3)] TopicConfig Config);
 
+/// <summary>Changes of a topic that are made together or not at all.</summary>
+/// <param name="PartitionCount">The new number of partitions, or null to keep it.</param>
+/// <param name="Config">The new configuration, or null to keep it.</param>
+/// <param name="ConfigBefore">The configuration that <paramref name="Config"/> was made from; null changes whatever it is now.</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.topic-alteration")]
+public sealed record TopicAlteration(
+    [property: Id(0)] int? PartitionCount, [property: Id(1)] TopicConfig? Config, [property: Id(2)] TopicConfig? ConfigBefore);
+
 /// <summary>One topic; the grain's key is the topic's name.</summary>
 [Alias("streams.ITopicGrain")]
 public interface ITopicGrain : IGrainWithStringKey
@@ -119,6 +129,12 @@ public interface ITopicGrain : IGrainWithStringKey
     /// <exception cref="StreamsException">UnknownTopicOrPartition, InvalidConfig.</exception>
     [Alias("AlterConfigAsync")]
     Task<TopicDescription> AlterConfigAsync(TopicConfig config);
+
+    /// <summary>Changes partition count and configuration by one write, after all of it was checked.</summary>
+    /// <returns>The topic as it is then; null when its configuration is another one than <see cref="TopicAlteration.ConfigBefore"/>, and nothing was changed.</returns>
+    /// <exception cref="StreamsException">UnknownTopicOrPartition, InvalidPartitions (not more than now), InvalidConfig.</exception>
+    [Alias("AlterAsync")]
+    Task<TopicDescription?> AlterAsync(TopicAlteration alteration);
 
     /// <summary>Deletes the topic and its records. Resumes when a silo died midway.</summary>
     /// <exception cref="StreamsException">UnknownTopicOrPartition.</exception>

@@ -53,6 +53,28 @@ internal sealed class TopicGrain(
         return ChangingAsync(() => UpdateAsync(_stored.Describe(Name) with { Config = config }));
     }
 
+    public async Task<TopicDescription?> AlterAsync(TopicAlteration alteration)
+    {
+        if (alteration.Config is { } config)
+        {
+            TopicRules.CheckConfig(config);
+        }
+
+        var isStale = false;
+        var topic = await ChangingAsync(async () =>
+        {
+            ThrowUnlessActive();
+            var before = _stored.Describe(Name);
+            isStale = alteration.ConfigBefore is { } expected && expected != before.Config;
+            return isStale ? before : await UpdateAsync(before with
+            {
+                PartitionCount = alteration.PartitionCount is { } count ? Increased(before, count) : before.PartitionCount,
+                Config = alteration.Config ?? before.Config,
+            });
+        });
+        return isStale ? null : topic;
+    }
+
     public Task DeleteAsync() => ChangingAsync(DeleteCoreAsync);
 
     /// <summary>Runs a change, of which there is one at a time because only Describe interleaves, after what is left of an earlier one.</summary>
@@ -87,17 +109,19 @@ internal sealed class TopicGrain(
     private async Task<TopicDescription> IncreasePartitionsCoreAsync(int partitionCount)
     {
         ThrowUnlessActive();
-        TopicRules.CheckPartitionCount(partitionCount, options.TopicPartitionsMax);
         var topic = _stored.Describe(Name);
-        if (partitionCount <= topic.PartitionCount)
-        {
-            throw new StreamsException(
+        return await UpdateAsync(topic with { PartitionCount = Increased(topic, partitionCount) });
+    }
+
+    private int Increased(TopicDescription topic, int partitionCount)
+    {
+        TopicRules.CheckPartitionCount(partitionCount, options.TopicPartitionsMax);
+        return partitionCount > topic.PartitionCount
+            ? partitionCount
+            : throw new StreamsException(
                 StreamsErrorCode.InvalidPartitions,
                 $"The topic '{Name}' has {topic.PartitionCount} partitions, which can only become more, not {partitionCount}.",
                 WriteOutcome.NotWritten);
-        }
-
-        return await UpdateAsync(topic with { PartitionCount = partitionCount });
     }
 
     private async Task<TopicDescription> DeleteCoreAsync()

@@ -25,7 +25,7 @@ internal static class SiloCommandLine
           --limits:NAME N       a limit, for example --limits:pending-bytes 67108864; the README has the table
           --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT
                                 for ActorRuntime=orleans
-        Every option can be given as an environment variable too: STREAMS_DATA, STREAMS_URLS, STREAMS_FLUSH, ...
+        Every option can be given as an environment variable too, with _ for -: STREAMS_DATA, STREAMS_URLS, STREAMS_FLUSH_INTERVAL, ...
         Settings of ASP.NET Core (--Logging:LogLevel:Default Debug, --environment NAME) work as everywhere.
         """;
 
@@ -33,7 +33,7 @@ internal static class SiloCommandLine
     {
         "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "postgres", "schema", "migrate",
         "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment",
-        "contentRoot", "http_ports", "https_ports",
+        "http_ports", "https_ports",
     };
 
     /// <summary>

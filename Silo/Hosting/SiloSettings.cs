@@ -121,7 +121,8 @@ public sealed record SiloSettings
     }
 
     /// <summary>Refuses what the server would refuse after the storage and the grains have started.</summary>
-    private static void CheckUrls(string? urls)
+    /// <exception cref="StreamsException">InvalidConfig.</exception>
+    internal static void CheckUrls(string? urls)
     {
         foreach (var url in (urls ?? string.Empty).Split(';', StringSplitOptions.RemoveEmptyEntries))
         {

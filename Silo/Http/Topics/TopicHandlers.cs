@@ -10,6 +10,8 @@ namespace OrleansStreams.Silo.Http.Topics;
 /// <summary>/topics: list, create, describe, change, delete; deletion of old records.</summary>
 internal static class TopicHandlers
 {
+    private const int AlterAttemptsMax = 20;
+
     public static void Map(IEndpointRouteBuilder routes)
     {
         var topics = routes.MapGroup("/topics").WithTags("Topics");
@@ -70,21 +72,19 @@ internal static class TopicHandlers
         }
 
         var grain = grains.GetGrain<ITopicGrain>(topic);
-        var description = await grain.DescribeAsync();
-
-        // Both changes are judged before the first is made, as far as that can be told from here.
-        var config = TopicConfigText.Apply(description.Config, body.Config);
-        if (body.Partitions is { } partitions)
+        for (var attempt = 0; attempt < AlterAttemptsMax; attempt++)
         {
-            description = await grain.IncreasePartitionsAsync(partitions);
+            var before = await grain.DescribeAsync();
+            var config = body.Config is null ? null : TopicConfigText.Apply(before.Config, body.Config);
+            if (await grain.AlterAsync(new TopicAlteration(body.Partitions, config, config is null ? null : before.Config)) is { } after)
+            {
+                return Results.Ok(await WithOffsetsAsync(grains, after));
+            }
+
+            // Somebody has changed other values since: theirs stay, and these are put on top.
         }
 
-        if (body.Config is not null)
-        {
-            description = await grain.AlterConfigAsync(config);
-        }
-
-        return Results.Ok(await WithOffsetsAsync(grains, description));
+        throw new StreamsException(StreamsErrorCode.CoordinatorNotAvailable, $"Many change topic '{topic}' at once; nothing of this change was made. Try again.", WriteOutcome.NotWritten);
     }
 
     private static async Task<IResult> DeleteAsync(string topic, [FromServices] IGrainFactory grains)

@@ -60,6 +60,8 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
 
         public Task<TopicDescription> IncreasePartitionsAsync(int partitionCount) => throw new InvalidOperationException();
 
+        public Task<TopicDescription?> AlterAsync(TopicAlteration alteration) => throw new InvalidOperationException();
+
         public Task<TopicDescription> AlterConfigAsync(TopicConfig config) => throw new InvalidOperationException();
 
         public Task DeleteAsync() => throw new InvalidOperationException();

@@ -77,6 +77,35 @@ public class TopicTests(SiloFixture fixture)
     }
 
     [Fact]
+    public async Task A_change_is_made_as_a_whole_or_not_at_all()
+    {
+        var topic = await silo.CreateTopicAsync(2);
+
+        await silo.RefusedAsync(HttpMethod.Patch, $"/topics/{topic}", """{"partitions":4,"config":{"segment.bytes":-5}}""", StreamsErrorCode.InvalidConfig);
+        await silo.RefusedAsync(HttpMethod.Patch, $"/topics/{topic}", """{"partitions":1,"config":{"retention.bytes":5}}""", StreamsErrorCode.InvalidPartitions);
+
+        var now = await silo.GetAsync($"/topics/{topic}");
+        now.GetProperty("partitions").GetArrayLength().ShouldBe(2);
+        now.GetProperty("config").GetProperty("retention.bytes").GetInt64().ShouldBe(-1);
+    }
+
+    [Fact]
+    public async Task Changes_of_different_values_at_once_are_all_made()
+    {
+        var topic = await silo.CreateTopicAsync();
+        for (var round = 1; round <= 20; round++)
+        {
+            var values = new Dictionary<string, long> { ["retention.ms"] = 1_000_000 + round, ["retention.bytes"] = 2_000_000 + round, ["segment.bytes"] = 3_000_000 + round, ["max.message.bytes"] = 4_000 + round };
+
+            await Task.WhenAll(values.Select(value => silo.SendAsync(
+                HttpMethod.Patch, $"/topics/{topic}", new { config = new Dictionary<string, long> { [value.Key] = value.Value } }, HttpStatusCode.OK)));
+
+            var config = (await silo.GetAsync($"/topics/{topic}")).GetProperty("config");
+            values.ShouldAllBe(value => config.GetProperty(value.Key).GetInt64() == value.Value);
+        }
+    }
+
+    [Fact]
     public async Task Records_below_an_offset_can_be_deleted()
     {
         var topic = await silo.CreateTopicAsync();

@@ -15,6 +15,7 @@ public sealed class MistakeTests : IDisposable
 
     [Theory]
     [InlineData(2, "unknown option '--dta'", "--dta", "x")]
+    [InlineData(2, "unknown option '--contentRoot'", "--contentRoot", "/tmp")]
     [InlineData(2, "--flush needs a value", "--flush")]
     [InlineData(1, "'flush' is 'sometimes'; it must be always, interval or os", "--flush", "sometimes")]
     [InlineData(1, "'flush-interval' is '0'; it must be a number from 1 to 3600000", "--flush-interval", "0")]

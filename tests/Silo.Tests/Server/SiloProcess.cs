@@ -20,10 +20,16 @@ internal sealed class SiloProcess : IAsyncDisposable
     private readonly Task lines;
     private readonly TaskCompletionSource<string?> address = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private SiloProcess(string[] arguments)
+    private SiloProcess(string[] arguments, IReadOnlyDictionary<string, string>? variables = null)
     {
         var dll = Path.Combine(AppContext.BaseDirectory, "Silo.dll");
-        process = Process.Start(new ProcessStartInfo("dotnet", ["exec", dll, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var start = new ProcessStartInfo("dotnet", ["exec", dll, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in variables ?? new Dictionary<string, string>())
+        {
+            start.Environment[name] = value;
+        }
+
+        process = Process.Start(start)!;
         errors = process.StandardError.ReadToEndAsync();
         lines = ReadLinesAsync();
     }
@@ -32,6 +38,9 @@ internal sealed class SiloProcess : IAsyncDisposable
     public HttpClient Http { get; } = new() { Timeout = Patience };
 
     public static SiloProcess Run(params string[] arguments) => new(arguments);
+
+    /// <summary>Starts a silo that is told by its environment alone.</summary>
+    public static SiloProcess Run(IReadOnlyDictionary<string, string> variables) => new([], variables);
 
     /// <summary>Starts a silo and does not wait for anything.</summary>
     public static SiloProcess Start(string data, bool sample = false, params string[] more) =>
