@@ -25,7 +25,13 @@ public sealed class RealApplicationTests
 
         var red = (await Cli.RunAsync(silo, "apps", "query", "word-counts", "--store", "counts", "--key", "red")).Fine();
         red.Lines.Length.ShouldBe(2);
-        red.Lines[1].ShouldContain("  3  ");
+        red.Lines[1].ShouldContain("  3  ", customMessage: "an int64 is shown as a number");
+        var client = silo.Services.GetRequiredService<OrleansStreams.Clients.StreamsClient>();
+        var windows = await client.Applications.QueryWindowsAsync("word-counts", "counts", "red", Serdes.Utf8, Serdes.Int64, DateTimeOffset.MinValue, DateTimeOffset.MaxValue);
+        var window = windows.Windows.ShouldHaveSingleItem();
+        (window.Value, window.IsFinal).ShouldBe((3L, false));
+        (await client.Applications.QueryWindowsAsync("word-counts", "counts", "red", Serdes.Utf8, Serdes.Int64, DateTimeOffset.UnixEpoch.AddYears(500), DateTimeOffset.MaxValue))
+            .Windows.ShouldBeEmpty("it begins earlier");
         var metrics = await silo.Http.GetStringAsync(new Uri("/metrics", UriKind.Relative));
         metrics.Split('\n').Where(line => line.StartsWith("streams_task_records_in_total{application=\"word-counts\"", StringComparison.Ordinal))
             .Sum(line => long.Parse(line[(line.LastIndexOf(' ') + 1)..])).ShouldBe(4);
@@ -46,7 +52,7 @@ public sealed class RealApplicationTests
         .Stream("words", Consumed.With(Serdes.Utf8, Serdes.Utf8).WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromDays(1))))
         .GroupByKey()
         .WindowedBy(TumblingWindows.Of(TimeSpan.FromDays(36_500)))
-        .Aggregate(() => 0L, (_, _, count) => count + 1, Materialized.As("counts", Serdes.Json<long>()))
+        .Aggregate(() => 0L, (_, _, count) => count + 1, Materialized.As("counts", Serdes.Int64))
         .Map((window, count) => (window.Key, count))
         .To("counts", Produced.With(Serdes.Utf8, Serdes.Int64));
 

@@ -40,6 +40,47 @@ public sealed class WindowVectorTests
     }
 
     [Fact]
+    public void A_flat_map_writes_none_one_or_many_records_for_one_with_keys_of_their_own()
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream(Input, Consumed.With(Serdes.Utf8, Serdes.Int64))
+            .FlatMap((key, _) => key!.Split('-', StringSplitOptions.RemoveEmptyEntries).Select((part, index) => (part, $"{part}{index}")))
+            .To(Output, Produced.With(Serdes.Utf8, Serdes.Utf8));
+        var engine = Begun(Plan(builder.Build().SubTopologies.ShouldHaveSingleItem()));
+
+        engine.ProcessBatch(0, Batch(0, ("a-b-a", 1), ("--", 2), ("c", 3)));
+
+        Read(engine.Drain().Outbox, Output).Order(StringComparer.Ordinal).ShouldBe(["a a0", "a a2", "b b1", "c c0"]);
+        engine.Progress.RecordsIn.ShouldBe(3);
+        engine.Progress.RecordsOut.ShouldBe(4);
+    }
+
+    [Fact]
+    public void A_reduce_combines_the_values_of_a_window_in_their_order_and_keeps_a_single_one_as_it_is()
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream(Input, Consumed.With(Serdes.Utf8, Serdes.Utf8).WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.Zero)))
+            .GroupByKey()
+            .WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(10)))
+            .Reduce((all, one) => $"{all},{one}", Materialized.As("store", Serdes.Utf8))
+            .Map((window, value) => (window.Key, $"{window.WindowStartMs}={value}"))
+            .To(Output, Produced.With(Serdes.Utf8, Serdes.Utf8));
+        var engine = Begun(Plan(builder.Build().SubTopologies.ShouldHaveSingleItem()));
+        var batch = new RecordBatchBuilder();
+        foreach (var (time, value) in ((long, string)[])[(1, "x"), (3, "y"), (2, "z"), (12, "alone")])
+        {
+            batch.Append(time, "k"u8, false, System.Text.Encoding.UTF8.GetBytes(value), false);
+        }
+
+        engine.ProcessBatch(0, batch.Build());
+        engine.Query(new StateQuery("store", "k"u8.ToArray(), 0, 100, 10)).Count.ShouldBe(2);
+        engine.ValueSerdeOf("store").ShouldBe("utf8");
+        engine.ProcessBatch(0, End(4));
+
+        Read(engine.Drain().Outbox, Output).ShouldBe(["k 0=x,y,z", "k 10=alone"]);
+    }
+
+    [Fact]
     public void Windows_close_by_end_and_then_by_key_bytes()
     {
         var engine = Begun(Plan(Counting(10, 0, 100)) with { Outputs = [new(Output, 1, 4096), new(Late, 1, 4096)] });
