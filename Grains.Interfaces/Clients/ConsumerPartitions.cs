@@ -9,7 +9,7 @@ namespace OrleansStreams.Clients;
 /// <summary>The part of a consumer that does not depend on its types: partitions, positions, fetchers, commits, membership.</summary>
 internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry, ConsumerOptions options) : IAsyncDisposable
 {
-    private static readonly FetchedChunk Wake = new(null, default, 0, 0, null);
+    private static readonly FetchedChunk Wake = new(null, null, 0, null);
 
     private readonly Channel<FetchedChunk> _chunks = Channel.CreateUnbounded<FetchedChunk>(new UnboundedChannelOptions { SingleReader = true });
     private readonly SortedDictionary<TopicPartition, OwnedPartition> _owned = [];
