@@ -118,7 +118,11 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
 
         private double faultsEach => cluster.Faults / 2;
 
-        public Task AppendOneWayAsync(ProduceRequest request) => TurnAsync(log => log.AppendAsync(request.Batches));
+        public Task AppendOneWayAsync(ProduceRequest request)
+        {
+            cluster.Unanswered?.Invoke(request.Batches);
+            return TurnAsync(log => log.AppendAsync(request.Batches));
+        }
 
         public Task<FetchResult> FetchAsync(FetchRequest request, CancellationToken cancellationToken) => TurnAsync(log => Interlocked.Increment(ref cluster._fetches) > 0 && cluster.Next() < cluster.Faults && !cluster.Calm
             ? throw new TimeoutException("the answer was lost")
