@@ -49,7 +49,8 @@ public sealed class Consumer<TKey, TValue> : IAsyncDisposable
 
     /// <summary>
     /// Reads until cancelled. Asking for the next record says that the last one is finished; automatic commits cover finished records only. Control
-    /// records are left out. May be called again after it ended: it goes on behind the last finished record.
+    /// records are left out. May be called again after it ended, also by a failure: it goes on behind the last finished record, or, when
+    /// the membership of the group failed, joins anew and goes on where the group has committed.
     /// </summary>
     /// <exception cref="StreamsException">UnknownTopicOrPartition, OffsetOutOfRange (with <see cref="AutoOffsetReset.Error"/>), SerializationFailed (seek past
     /// the record to go on), CorruptBatch, and what the group answers.</exception>

@@ -36,7 +36,7 @@ public sealed record ConsumerOptions
     /// <summary>max.partition.fetch.bytes: at most two such answers per partition are held in memory.</summary>
     public int MaxPartitionFetchBytes { get; init; } = 1024 * 1024;
 
-    /// <summary>fetch.max.wait.ms.</summary>
+    /// <summary>fetch.max.wait.ms, 1 to 20,000.</summary>
     public int FetchMaxWaitMs { get; init; } = 500;
 
     /// <summary>session.timeout.ms.</summary>
@@ -57,7 +57,7 @@ public sealed record ConsumerOptions
     {
         Check(AutoCommitIntervalMs > 0, nameof(AutoCommitIntervalMs), "more than 0");
         Check(MaxPartitionFetchBytes > 0, nameof(MaxPartitionFetchBytes), "more than 0");
-        Check(FetchMaxWaitMs is >= 0 and <= 20_000, nameof(FetchMaxWaitMs), "0 to 20000, below the response timeout of a grain call");
+        Check(FetchMaxWaitMs is >= 1 and <= 20_000, nameof(FetchMaxWaitMs), "1 to 20000: without waiting an empty partition would be asked without end, and a wait must stay below the response timeout of a grain call");
         Check(SessionTimeoutMs > 0, nameof(SessionTimeoutMs), "more than 0");
         Check(MaxPollIntervalMs > 0, nameof(MaxPollIntervalMs), "more than 0");
         Check(RequestTimeoutMs >= 0, nameof(RequestTimeoutMs), "0 or more");

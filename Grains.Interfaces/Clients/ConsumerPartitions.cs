@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.ExceptionServices;
 using System.Threading.Channels;
 using OrleansStreams.Groups;
 using OrleansStreams.Log;
@@ -8,13 +9,14 @@ namespace OrleansStreams.Clients;
 /// <summary>The part of a consumer that does not depend on its types: partitions, positions, fetchers, commits, membership.</summary>
 internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry, ConsumerOptions options) : IAsyncDisposable
 {
-    private static readonly FetchedChunk Wake = new(null, default, 0, 0, null);
+    private static readonly FetchedChunk Wake = new(null, null, 0, null);
 
     private readonly Channel<FetchedChunk> _chunks = Channel.CreateUnbounded<FetchedChunk>(new UnboundedChannelOptions { SingleReader = true });
     private readonly SortedDictionary<TopicPartition, OwnedPartition> _owned = [];
     private ImmutableArray<(TopicPartition Partition, StartPosition Start)> _toAssign = [];
     private ImmutableArray<string> _topics = [];
     private GroupMembership? _membership;
+    private string? _memberId;
     private Task<bool>? _wait;
     private long _lastCommit = retry.Time.GetTimestamp();
     private bool _disposed;
@@ -37,19 +39,30 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
     {
         ThrowIfChosen();
         Check(partitions.Length > 0, "name at least one partition");
+        Check(partitions.DistinctBy(partition => partition.Partition).Count() == partitions.Length, "name each partition once");
         Check(options.GroupId is not null || partitions.All(partition => !partition.Start.IsCommitted), "set ConsumerOptions.GroupId to begin at committed offsets");
         _toAssign = [.. partitions];
     }
 
-    /// <summary>Joins the group on the first call.</summary>
+    /// <summary>Joins the group on the first call, and anew after a failure that ended the membership.</summary>
     public void Start()
     {
         Check(!_disposed, "the consumer is closed; make another one");
         Check(!_topics.IsEmpty || !_toAssign.IsEmpty || _owned.Count > 0, "call Subscribe or Assign first");
+        if (_membership is { HasFailed: true } failed)
+        {
+            // Without heartbeats its partitions have gone to others, or will.
+            failed.Dispose();
+            _membership = null;
+            Drop([.. _owned.Keys]);
+        }
+
         if (!_topics.IsEmpty && _membership is null)
         {
+            // Under the same name, so that what the group still keeps for a membership that failed need not run out first.
+            _memberId ??= retry.NewId();
             var group = grains.Group(options.GroupId!);
-            _membership = new GroupMembership(group, retry.NewId(), _topics, options, retry, () => _chunks.Writer.TryWrite(Wake));
+            _membership = new GroupMembership(group, _memberId, _topics, options, retry, () => _chunks.Writer.TryWrite(Wake));
             _membership.Start();
         }
     }
@@ -160,7 +173,7 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
         }
 
         var group = grains.Group(options.GroupId!);
-        var request = new CommitOffsetsRequest(_membership?.MemberId ?? string.Empty, _membership?.MemberEpoch ?? -1, offsets);
+        var request = new CommitOffsetsRequest(_membership?.MemberId ?? string.Empty, _membership?.EpochForCommit() ?? -1, offsets);
         await retry.RunAsync(() => group.CommitOffsetsAsync(request), options.RequestTimeout, cancellationToken);
         foreach (var offset in offsets)
         {
@@ -205,9 +218,9 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
     {
         if (!_toAssign.IsEmpty)
         {
-            var assign = _toAssign;
+            // A failure leaves the rest for the next loop.
+            await StartPartitionsAsync([.. _toAssign.Where(assign => !_owned.ContainsKey(assign.Partition))], cancellationToken);
             _toAssign = [];
-            await StartPartitionsAsync(assign, cancellationToken);
         }
 
         _membership?.Polled();
@@ -248,35 +261,56 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
 
     private async Task ApplyNewsAsync(CancellationToken cancellationToken)
     {
-        var (assigned, lost) = _membership!.TakeNews();
-        if (_membership.Failure is { } failure)
+        var membership = _membership!;
+        var (assigned, lost) = membership.TakeNews();
+        if (lost)
         {
-            System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+            Drop([.. _owned.Keys]);
         }
 
-        var gone = lost ? [.. _owned.Keys] : _owned.Keys.Except(assigned).ToImmutableArray();
-        if (gone.Length > 0 && !lost)
+        try
         {
-            if (Revoking is { } revoking)
-            {
-                await revoking(gone);
-            }
-
-            if (AutoCommits)
-            {
-                await CommitOwnedAsync([.. Uncommitted().Where(offset => gone.Contains(offset.Partition))], cancellationToken);
-            }
+            await GiveUpAsync([.. _owned.Keys.Except(assigned)], cancellationToken);
+            await StartPartitionsAsync([.. assigned.Except(_owned.Keys).Select(partition => (partition, StartPosition.Committed))], cancellationToken);
+        }
+        catch
+        {
+            // What is done is done, the next loop does the rest.
+            membership.KeepNews();
+            throw;
         }
 
-        foreach (var partition in gone)
+        membership.SetOwned([.. _owned.Keys]);
+    }
+
+    /// <summary>Gives up what the group wants back and waits for.</summary>
+    private async Task GiveUpAsync(ImmutableArray<TopicPartition> revoked, CancellationToken cancellationToken)
+    {
+        if (revoked.IsEmpty)
+        {
+            return;
+        }
+
+        if (Revoking is { } revoking)
+        {
+            await revoking(revoked);
+        }
+
+        if (AutoCommits)
+        {
+            await CommitOwnedAsync([.. Uncommitted().Where(offset => revoked.Contains(offset.Partition))], cancellationToken);
+        }
+
+        Drop(revoked);
+    }
+
+    private void Drop(ImmutableArray<TopicPartition> partitions)
+    {
+        foreach (var partition in partitions)
         {
             _owned[partition].Fetcher?.Dispose();
             _owned.Remove(partition);
         }
-
-        var added = assigned.Except(_owned.Keys).Select(partition => (partition, StartPosition.Committed)).ToImmutableArray();
-        await StartPartitionsAsync(added, cancellationToken);
-        _membership.SetOwned([.. _owned.Keys]);
     }
 
     /// <summary>Commits on the consumer's own account. When the group has given the partitions to others, nothing is to be committed any more: they read again from the last commit.</summary>
@@ -355,14 +389,22 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
         var owned = chunk.From!.Owned;
         if (chunk.Error is StreamsException { Code: StreamsErrorCode.OffsetOutOfRange } && options.AutoOffsetReset != AutoOffsetReset.Error)
         {
-            owned.Position = await ResolveAsync(owned.Partition, ByPolicy(owned.Partition), cancellationToken);
-            Restart(owned);
+            try
+            {
+                owned.Position = await ResolveAsync(owned.Partition, ByPolicy(owned.Partition), cancellationToken);
+            }
+            finally
+            {
+                // Without a position the next fetcher fails as this one did, and the next loop looks again.
+                Restart(owned);
+            }
+
             return;
         }
 
         // The next loop tries again from here.
         Restart(owned);
-        System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(chunk.Error!);
+        ExceptionDispatchInfo.Throw(chunk.Error!);
     }
 
     private void Restart(OwnedPartition owned)

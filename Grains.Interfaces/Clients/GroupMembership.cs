@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.ExceptionServices;
 using OrleansStreams.Groups;
 using OrleansStreams.Log;
 
@@ -27,17 +28,25 @@ internal sealed class GroupMembership(
     private bool _hasNews;
     private bool _lost;
     private bool _tooSlow;
+    private Exception? _failure;
+    private Task _heartbeat = Task.CompletedTask;
 
     public string MemberId => memberId;
-
-    /// <summary>The epoch that commits carry.</summary>
-    public int MemberEpoch => Volatile.Read(ref _memberEpoch);
 
     /// <summary>Set when the assignment may differ from what is owned; read before every record, so it is one volatile read.</summary>
     public bool HasNews => Volatile.Read(ref _hasNews);
 
-    /// <summary>The failure that ended the membership, if any.</summary>
-    public Exception? Failure { get; private set; }
+    /// <summary>Whether a failure ended the membership: <see cref="TakeNews"/> throws it, and only another membership goes on.</summary>
+    public bool HasFailed
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _failure is not null;
+            }
+        }
+    }
 
     public void Start() => _loop = RunAsync();
 
@@ -55,16 +64,48 @@ internal sealed class GroupMembership(
         }
     }
 
-    /// <summary>What the group allows now. <c>Lost</c>: the group removed this member, so everything owned is gone and cannot be committed.</summary>
+    /// <summary>
+    /// What the group allows now. <c>Lost</c>: the group removed this member, so everything owned is gone and cannot be committed; drop it before anything that
+    /// may fail, for it is said once.
+    /// </summary>
+    /// <exception cref="Exception">The failure that ended the membership, each time.</exception>
     public (ImmutableArray<TopicPartition> Assigned, bool Lost) TakeNews()
     {
         lock (_gate)
         {
+            if (_failure is not null)
+            {
+                ExceptionDispatchInfo.Throw(_failure);
+            }
+
             SetNews(false);
             var lost = _lost;
             _lost = false;
             _owned = Nameable();
             return (_assigned, lost);
+        }
+    }
+
+    /// <summary>What was taken could not be applied, or not all of it: it is to be taken again.</summary>
+    public void KeepNews()
+    {
+        lock (_gate)
+        {
+            SetNews(true);
+        }
+    }
+
+    /// <summary>The epoch that a commit carries.</summary>
+    /// <exception cref="StreamsException">FencedMemberEpoch while a loss waits to be taken: this member may have joined again and own a partition anew, and with
+    /// the new epoch the group would accept what was read before the loss, behind the back of whoever owned the partition meanwhile.</exception>
+    public int EpochForCommit()
+    {
+        lock (_gate)
+        {
+            return !_lost ? _memberEpoch : throw new StreamsException(
+                StreamsErrorCode.FencedMemberEpoch,
+                $"member {memberId} has lost its partitions, and others may have committed since; ask for the next record to go on with what the group assigns",
+                WriteOutcome.NotWritten);
         }
     }
 
@@ -89,10 +130,28 @@ internal sealed class GroupMembership(
     {
         await _stopping.CancelAsync();
         await _loop;
+        await HeartbeatUnderWayAsync(cancellationToken);
         await retry.RunAsync(() => group.LeaveAsync(memberId), options.RequestTimeout, cancellationToken);
     }
 
     public void Dispose() => _stopping.Cancel();
+
+    /// <summary>
+    /// Waits for the heartbeat that the loop left alone: a join that came after the leave would make a member that nobody is, and hold its partitions for a
+    /// session. Hence no longer than a session either.
+    /// </summary>
+    private async Task HeartbeatUnderWayAsync(CancellationToken cancellationToken)
+    {
+        var atMost = TimeSpan.FromMilliseconds(Math.Min(options.RequestTimeoutMs, options.SessionTimeoutMs));
+        try
+        {
+            await _heartbeat.WaitAsync(atMost, retry.Time, cancellationToken);
+        }
+        catch (Exception) when (!cancellationToken.IsCancellationRequested)
+        {
+            // What came of it matters no more.
+        }
+    }
 
     private async Task RunAsync()
     {
@@ -123,8 +182,12 @@ internal sealed class GroupMembership(
         }
         catch (Exception error)
         {
-            Failure = error;
-            SetNews(true);
+            lock (_gate)
+            {
+                _failure = error;
+                SetNews(true);
+            }
+
             wake();
         }
     }
@@ -161,14 +224,16 @@ internal sealed class GroupMembership(
         try
         {
             var sentAt = 0L;
-            var answer = await retry.RunAsync(
+            var call = retry.RunAsync(
                 () =>
                 {
                     sentAt = retry.Time.GetTimestamp();
                     return group.HeartbeatAsync(heartbeat);
                 },
                 options.RequestTimeout,
-                stop.Token).WaitAsync(stop.Token);
+                stop.Token);
+            _heartbeat = call;
+            var answer = await call.WaitAsync(stop.Token);
             if (retry.Time.GetElapsedTime(sentAt) >= session)
             {
                 Lose();

@@ -3,8 +3,16 @@ using OrleansStreams.Log;
 
 namespace OrleansStreams.Clients;
 
-/// <summary>What a fetcher hands over: batches, or the failure that ended it.</summary>
-internal sealed record FetchedChunk(PartitionFetcher? From, ReadOnlyMemory<byte> Batches, long FirstOffset, long NextOffset, Exception? Error);
+/// <summary>What a fetcher hands over: an answer with batches, or the failure that ended it.</summary>
+internal sealed record FetchedChunk(PartitionFetcher? From, FetchResult? Answer, long FirstOffset, Exception? Error)
+{
+    public ReadOnlyMemory<byte> Batches => Answer is null ? default : Answer.Batches;
+
+    public long NextOffset => Answer is null ? FirstOffset : Answer.NextOffset;
+
+    /// <summary>Gives the batches' memory back: nobody has a view of it, nor ever gets one.</summary>
+    public void Release() => Answer?.Release();
+}
 
 /// <summary>
 /// Reads one partition ahead of the application: while that works on one answer, the next is being read or waits, and no more, so memory is bounded.
@@ -52,7 +60,7 @@ internal sealed class PartitionFetcher : IDisposable
                     offset = result.NextOffset;
                 }
                 while (result.Batches.IsEmpty);
-                await _output.WriteAsync(new FetchedChunk(this, result.Batches, first, offset, null), _stopping.Token);
+                await _output.WriteAsync(new FetchedChunk(this, result, first, null), _stopping.Token);
             }
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
@@ -61,7 +69,7 @@ internal sealed class PartitionFetcher : IDisposable
         }
         catch (Exception error)
         {
-            _output.TryWrite(new FetchedChunk(this, default, offset, offset, error));
+            _output.TryWrite(new FetchedChunk(this, null, offset, error));
         }
     }
 

@@ -15,6 +15,8 @@ internal struct DecodedRecord<TKey, TValue>
 
 /// <summary>
 /// A chunk's records, decoded block by block into the same slots. A failure comes out when the records before it have been handed out.
+/// A chunk's memory is given back when the block is done with it: deserializers see it as spans, which they cannot keep. Only headers, which are decoded
+/// when somebody looks at them, keep it; the memory of a chunk that has any is left to the collector.
 /// </summary>
 internal sealed class RecordBlock<TKey, TValue>(IDeserializer<TKey> keyDeserializer, IDeserializer<TValue> valueDeserializer)
 {
@@ -27,6 +29,7 @@ internal sealed class RecordBlock<TKey, TValue>(IDeserializer<TKey> keyDeseriali
     private ReadOnlyMemory<byte> _batchRecords;
     private RecordBatchPosition _position;
     private bool _isBatchOpen;
+    private bool _isKept;
     private ExceptionDispatchInfo? _failure;
 
     /// <summary>Records in the block.</summary>
@@ -38,9 +41,9 @@ internal sealed class RecordBlock<TKey, TValue>(IDeserializer<TKey> keyDeseriali
     /// <summary>Begins a chunk; the block is empty.</summary>
     public void Open(FetchedChunk chunk)
     {
+        LetGo();
         _chunk = chunk;
         _batches = chunk.Batches;
-        _isBatchOpen = false;
         _failure = null;
         Count = 0;
     }
@@ -55,6 +58,7 @@ internal sealed class RecordBlock<TKey, TValue>(IDeserializer<TKey> keyDeseriali
             _failure?.Throw();
             if (!_isBatchOpen && _batches.IsEmpty)
             {
+                LetGo();
                 return false;
             }
 
@@ -83,12 +87,24 @@ internal sealed class RecordBlock<TKey, TValue>(IDeserializer<TKey> keyDeseriali
     /// <summary>Lets go of everything.</summary>
     public void Clear()
     {
-        _chunk = null;
+        LetGo();
+        Count = 0;
+        Array.Clear(_records);
+    }
+
+    /// <summary>Done with the chunk, perhaps before its end.</summary>
+    private void LetGo()
+    {
         _batches = default;
         _batchRecords = default;
         _isBatchOpen = false;
-        Count = 0;
-        Array.Clear(_records);
+        if (!_isKept)
+        {
+            _chunk?.Release();
+        }
+
+        _chunk = null;
+        _isKept = false;
     }
 
     private void OpenBatch()
@@ -140,6 +156,7 @@ internal sealed class RecordBlock<TKey, TValue>(IDeserializer<TKey> keyDeseriali
                 if (record.HeaderCount != 0 || slot.Headers is not null)
                 {
                     slot.Headers = record.GetLazyHeaders();
+                    _isKept |= record.HeaderCount != 0;
                 }
 
                 count++;

@@ -156,6 +156,20 @@ public sealed class ClusterConsumerTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_group_of_a_topic_that_is_created_later_is_joined_by_the_next_loop()
+    {
+        await using var consumer = Subscribed();
+        for (var attempt = 0; attempt < 2; attempt++)
+        {
+            (await Should.ThrowAsync<StreamsException>(() => Collect.FirstAsync(consumer, 1))).Code.ShouldBe(StreamsErrorCode.UnknownTopicOrPartition);
+        }
+
+        await FillAsync(1, 10);
+        (await Collect.FirstAsync(consumer, 10)).Select(record => record.Value).ShouldBe(Enumerable.Range(0, 10));
+        (await IsSharedAsync(1)).ShouldBeTrue("the membership that failed is not counted beside the new one");
+    }
+
+    [Fact]
     public async Task Two_members_share_the_partitions_and_one_takes_over_when_the_other_leaves()
     {
         await FillAsync(4, 4000);

@@ -15,31 +15,57 @@ public sealed class PooledBufferTests
     public async Task The_bytes_of_a_call_without_an_answer_never_change_afterwards(int seed)
     {
         var cluster = new UnreliableCluster(seed, partitions: 2, faults: 0.4);
-        var kept = new List<(ReadOnlyMemory<byte> Memory, byte[] Then)>();
-        cluster.Unanswered = memory =>
+        var kept = Keep(cluster);
+        await using (var producer = CreateProducer(cluster, seed, new ProducerOptions()))
         {
-            lock (kept)
-            {
-                kept.Add((memory, memory.ToArray()));
-            }
-        };
-        await using (var producer = new StreamsClient(cluster, TimeProvider.System, new Random(seed)).CreateProducer(Serdes.Int32, Serdes.Bytes, new ProducerOptions { BatchBytes = 1024, LingerMs = 0 }))
+            await ProduceInRoundsAsync(producer, () => producer.FlushAsync());
+        }
+
+        ShouldBeUnchanged(kept);
+    }
+
+    [Fact]
+    public async Task The_bytes_of_a_batch_that_was_given_up_never_change_afterwards()
+    {
+        var cluster = new UnreliableCluster(24, partitions: 2, faults: 0) { LoseAnswers = true };
+        var kept = Keep(cluster);
+        var gaveUp = 0;
+        await using (var producer = CreateProducer(cluster, 24, new ProducerOptions { DeliveryTimeoutMs = 1 }))
         {
-            for (var record = 0; record < 2_000; record++)
+            await ProduceInRoundsAsync(producer, FlushAsync);
+
+            // What was given up since is told by the next flush.
+            cluster.LoseAnswers = false;
+            await FlushAsync();
+
+            async Task FlushAsync()
             {
-                var value = new byte[50];
-                Array.Fill(value, (byte)record);
-                await producer.EnqueueAsync(new ProducerRecord<int, byte[]>("t", record, value));
-                if (record % 100 == 99)
+                try
                 {
-                    // The batches after this one get the buffers of those before it.
                     await producer.FlushAsync();
+                }
+                catch (StreamsException error) when (error.Code == StreamsErrorCode.RequestTimedOut)
+                {
+                    gaveUp++;
                 }
             }
         }
 
-        kept.Count.ShouldBeGreaterThan(20);
-        kept.Count(call => !call.Memory.Span.SequenceEqual(call.Then)).ShouldBe(0);
+        gaveUp.ShouldBeGreaterThan(10);
+        ShouldBeUnchanged(kept);
+    }
+
+    [Fact]
+    public async Task The_bytes_of_a_batch_that_nobody_acknowledges_never_change_afterwards()
+    {
+        var cluster = new UnreliableCluster(25, partitions: 2, faults: 0) { Calm = true };
+        var kept = Keep(cluster);
+        await using (var producer = CreateProducer(cluster, 25, new ProducerOptions { Acks = Acks.None, EnableIdempotence = false }))
+        {
+            await ProduceInRoundsAsync(producer, () => producer.FlushAsync());
+        }
+
+        ShouldBeUnchanged(kept);
     }
 
     [Fact]
@@ -99,6 +125,44 @@ public sealed class PooledBufferTests
         }
 
         Should.Throw<StreamsException>(() => inPlace.Build()).Code.ShouldBe(StreamsErrorCode.InvalidRequest);
+    }
+
+    private static List<(ReadOnlyMemory<byte> Memory, byte[] Then)> Keep(UnreliableCluster cluster)
+    {
+        var kept = new List<(ReadOnlyMemory<byte> Memory, byte[] Then)>();
+        cluster.Unanswered = memory =>
+        {
+            lock (kept)
+            {
+                kept.Add((memory, memory.ToArray()));
+            }
+        };
+        return kept;
+    }
+
+    private static void ShouldBeUnchanged(List<(ReadOnlyMemory<byte> Memory, byte[] Then)> kept)
+    {
+        kept.Count.ShouldBeGreaterThan(20);
+        kept.Count(call => !call.Memory.Span.SequenceEqual(call.Then)).ShouldBe(0);
+    }
+
+    private static Producer<int, byte[]> CreateProducer(UnreliableCluster cluster, int seed, ProducerOptions options) =>
+        new StreamsClient(cluster, TimeProvider.System, new Random(seed)).CreateProducer(Serdes.Int32, Serdes.Bytes, options with { BatchBytes = 1024, LingerMs = 0 });
+
+    /// <summary>The batches of a round get the buffers of those before it.</summary>
+    private static async Task ProduceInRoundsAsync(Producer<int, byte[]> producer, Func<Task> flush)
+    {
+        for (var round = 0; round < 20; round++)
+        {
+            for (var record = 0; record < 100; record++)
+            {
+                var value = new byte[50];
+                Array.Fill(value, (byte)(round * 100 + record));
+                await producer.EnqueueAsync(new ProducerRecord<int, byte[]>("t", record, value));
+            }
+
+            await flush();
+        }
     }
 
     private static async Task ProduceAsync(Producer<int, byte[]> producer, int from, int to)

@@ -1,6 +1,7 @@
 using Orleans;
 using OrleansStreams.Errors;
 using System.Collections.Concurrent;
+using OrleansStreams.Groups;
 using OrleansStreams.Log;
 using OrleansStreams.Storage;
 
@@ -30,6 +31,15 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
     /// <summary>Sees the batches of calls whose caller gets no answer: somebody may read that memory at any later time.</summary>
     public Action<ReadOnlyMemory<byte>>? Unanswered { get; set; }
 
+    /// <summary>The failure that the next questions for offsets meet, if any.</summary>
+    public Func<StreamsException?>? RefuseOffsets { get; set; }
+
+    /// <summary>Makes the answer to a fetch out of what the log said.</summary>
+    public Func<FetchResult, FetchResult>? Answering { get; set; }
+
+    /// <summary>The consumer group of any name.</summary>
+    public IConsumerGroupGrain? Group { get; init; }
+
     /// <summary>Fetches that were asked for.</summary>
     public int Fetches => Volatile.Read(ref _fetches);
 
@@ -39,6 +49,7 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
             nameof(ITopicGrain) => new Topic(key, partitions),
             nameof(IProducerIdGrain) => new ProducerIds(this),
             nameof(IPartitionGrain) => new Partition(this, key),
+            nameof(IConsumerGroupGrain) => Group!,
             var other => throw new InvalidOperationException(other),
         });
 
@@ -109,13 +120,19 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
 
         private double faultsEach => cluster.Faults / 2;
 
-        public Task AppendOneWayAsync(ProduceRequest request) => TurnAsync(log => log.AppendAsync(request.Batches));
+        public Task AppendOneWayAsync(ProduceRequest request)
+        {
+            cluster.Unanswered?.Invoke(request.Batches);
+            return TurnAsync(log => log.AppendAsync(request.Batches));
+        }
 
         public Task<FetchResult> FetchAsync(FetchRequest request, CancellationToken cancellationToken) => TurnAsync(log => Interlocked.Increment(ref cluster._fetches) > 0 && cluster.Next() < cluster.Faults && !cluster.Calm
             ? throw new TimeoutException("the answer was lost")
-            : log.FetchAsync(request, cancellationToken));
+            : AnswerAsync(log.FetchAsync(request, cancellationToken)));
 
-        public Task<PartitionOffsets> GetOffsetsAsync() => TurnAsync(log => Task.FromResult(log.Offsets));
+        private async Task<FetchResult> AnswerAsync(Task<FetchResult> read) => cluster.Answering?.Invoke(await read) ?? await read;
+
+        public Task<PartitionOffsets> GetOffsetsAsync() => TurnAsync(log => cluster.RefuseOffsets?.Invoke() is { } refusal ? throw refusal : Task.FromResult(log.Offsets));
 
         public Task<TimestampOffset> OffsetForTimestampAsync(long timestamp) => TurnAsync(log => log.OffsetForTimestampAsync(timestamp));
 

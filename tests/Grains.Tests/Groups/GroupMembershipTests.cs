@@ -1,5 +1,5 @@
-using System.Collections.Immutable;
 using OrleansStreams.Clients;
+using OrleansStreams.Errors;
 using OrleansStreams.Log;
 using static OrleansStreams.Groups.GroupFixture;
 
@@ -70,45 +70,97 @@ public sealed class GroupMembershipTests : IDisposable
         _group.Answer(1, Ps("a", 0));
         _membership.TakeNews();
         await _group.NextAsync();
-        _group.Refuse(new Errors.StreamsException(Errors.StreamsErrorCode.FencedMemberEpoch, "fenced"));
+        _group.Refuse(Fenced);
         (await _group.NextAsync()).Heartbeat.MemberEpoch.ShouldBe(0);
         _membership.SetOwned(Ps("a", 0));
         _group.Answer(5, []);
         (await _group.NextAsync()).Heartbeat.Owned.ShouldBeEmpty();
     }
 
-    /// <summary>A group whose answers a test gives by hand.</summary>
-    private sealed class ScriptedGroup : IConsumerGroupGrain
+    [Fact]
+    public async Task News_that_could_not_be_applied_are_there_again()
     {
-        private readonly System.Threading.Channels.Channel<Call> _calls = System.Threading.Channels.Channel.CreateUnbounded<Call>();
-        private Call? _last;
+        await _group.NextAsync();
+        _group.Answer(1, Ps("a", 0));
+        await _group.NextAsync();
+        _membership.TakeNews().Assigned.ShouldBe(Ps("a", 0));
+        _membership.HasNews.ShouldBeFalse();
+        _membership.KeepNews();
+        _membership.HasNews.ShouldBeTrue();
+        _membership.TakeNews().Assigned.ShouldBe(Ps("a", 0));
+    }
 
-        public async Task<Call> NextAsync() => _last = await _calls.Reader.ReadAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30));
-
-        /// <summary>Answers, and wants the next heartbeat at once: no clock is needed for it.</summary>
-        public void Answer(int epoch, ImmutableArray<TopicPartition> assigned) => _last!.Promise.SetResult(new GroupAssignment(epoch, 1, assigned, 0));
-
-        public void Refuse(Exception e) => _last!.Promise.SetException(e);
-
-        public Task<GroupAssignment> HeartbeatAsync(GroupHeartbeat heartbeat)
+    [Fact]
+    public async Task A_failure_stays_until_somebody_makes_another_membership_and_hides_no_loss()
+    {
+        await _group.NextAsync();
+        _group.Answer(1, Ps("a", 0));
+        await _group.NextAsync();
+        _group.Refuse(Fenced);
+        await _group.NextAsync();
+        _group.Refuse(new StreamsException(StreamsErrorCode.UnknownTopicOrPartition, "no such topic"));
+        await Until(() => _membership.HasFailed);
+        for (var attempt = 0; attempt < 2; attempt++)
         {
-            var call = new Call(heartbeat, new TaskCompletionSource<GroupAssignment>(TaskCreationOptions.RunContinuationsAsynchronously));
-            _calls.Writer.TryWrite(call);
-            return call.Promise.Task;
+            _membership.HasNews.ShouldBeTrue();
+            Should.Throw<StreamsException>(() => _membership.TakeNews()).Code.ShouldBe(StreamsErrorCode.UnknownTopicOrPartition);
+            Should.Throw<StreamsException>(() => _membership.EpochForCommit()).Code.ShouldBe(StreamsErrorCode.FencedMemberEpoch);
         }
+    }
 
-        public Task LeaveAsync(string memberId) => Task.CompletedTask;
+    [Fact]
+    public async Task Nothing_is_committed_with_the_epoch_of_a_new_join_before_the_loss_was_taken()
+    {
+        await _group.NextAsync();
+        _group.Answer(1, Ps("a", 0));
+        await _group.NextAsync();
+        _membership.TakeNews();
+        _membership.EpochForCommit().ShouldBe(1);
+        _group.Refuse(Fenced);
+        await _group.NextAsync();
+        _group.Answer(5, Ps("a", 0));
+        await _group.NextAsync();
+        Should.Throw<StreamsException>(() => _membership.EpochForCommit()).Code.ShouldBe(StreamsErrorCode.FencedMemberEpoch);
+        var (assigned, lost) = _membership.TakeNews();
+        assigned.ShouldBe(Ps("a", 0));
+        lost.ShouldBeTrue();
+        _membership.EpochForCommit().ShouldBe(5);
+    }
 
-        public Task CommitOffsetsAsync(CommitOffsetsRequest request) => throw new NotSupportedException("no test commits");
+    [Fact]
+    public async Task A_member_leaves_only_when_its_join_has_arrived_lest_the_join_come_after_the_leave()
+    {
+        await _group.NextAsync();
+        var leave = _membership.LeaveAsync(CancellationToken.None);
+        await Until(() => leave.IsCompleted || _time.ArmedTimers > 0);
+        _group.Leaves.ShouldBe(0);
+        _group.Answer(1, Ps("a", 0));
+        await leave;
+        _group.Leaves.ShouldBe(1);
+    }
 
-        public Task<ImmutableArray<CommittedOffset>> FetchOffsetsAsync(ImmutableArray<TopicPartition> partitions) => throw new NotSupportedException("no test fetches");
+    [Fact]
+    public async Task A_member_whose_join_is_never_answered_leaves_after_a_session()
+    {
+        await _group.NextAsync();
+        var leave = _membership.LeaveAsync(CancellationToken.None);
+        await Until(() => leave.IsCompleted || _time.ArmedTimers > 0);
+        _time.Advance(TimeSpan.FromMilliseconds(SessionMs - 1));
+        leave.IsCompleted.ShouldBeFalse();
+        _time.Advance(TimeSpan.FromMilliseconds(1));
+        await leave.WaitAsync(TimeSpan.FromSeconds(30));
+        _group.Leaves.ShouldBe(1);
+    }
 
-        public Task<GroupDescription> DescribeAsync() => throw new NotSupportedException("no test describes");
+    private static StreamsException Fenced => new(StreamsErrorCode.FencedMemberEpoch, "fenced");
 
-        public Task ResetOffsetsAsync(ImmutableArray<CommittedOffset> offsets) => throw new NotSupportedException("no test resets");
-
-        public Task DeleteAsync() => throw new NotSupportedException("no test deletes");
-
-        internal sealed record Call(GroupHeartbeat Heartbeat, TaskCompletionSource<GroupAssignment> Promise);
+    private static async Task Until(Func<bool> condition)
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while (!condition())
+        {
+            patience.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
     }
 }
