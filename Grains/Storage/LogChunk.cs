@@ -48,6 +48,28 @@ internal class LogChunk
     /// <summary>Whether a batch of this size fits behind the last one.</summary>
     public bool HasRoomFor(int bytes) => _buffer.Length - Length >= bytes;
 
+    /// <summary>The chunk that holds an offset, of chunks that follow each other; the offset is not below the first.</summary>
+    public static T Find<T>(List<T> chunks, long offset)
+        where T : LogChunk
+    {
+        var low = 0;
+        var high = chunks.Count - 1;
+        while (low < high)
+        {
+            var middle = (low + high + 1) / 2;
+            if (chunks[middle].BaseOffset <= offset)
+            {
+                low = middle;
+            }
+            else
+            {
+                high = middle - 1;
+            }
+        }
+
+        return chunks[low];
+    }
+
     /// <summary>Copies a batch and stamps the copy; returns the copy's header.</summary>
     public RecordBatchHeader Append(ReadOnlySpan<byte> batch, long baseOffset, int leaderEpoch, long? logAppendTime)
     {

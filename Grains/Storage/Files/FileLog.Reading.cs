@@ -33,7 +33,7 @@ internal sealed partial class FileLog
 
                 if (_chunks.Count > 0 && _chunks[0].BaseOffset <= offset && offset >= _rewrittenEndOffset)
                 {
-                    return ValueTask.FromResult(ChunkOf(offset).Read(offset, maxBytes, _durableEndOffset));
+                    return ValueTask.FromResult(LogChunk.Find(_chunks, offset).Read(offset, maxBytes, _durableEndOffset));
                 }
             }
         }
@@ -80,26 +80,6 @@ internal sealed partial class FileLog
     }
 
     private ReadHint?[] Hints => _readHints ?? Interlocked.CompareExchange(ref _readHints, new ReadHint?[16], null) ?? _readHints;
-
-    private LogChunk ChunkOf(long offset)
-    {
-        var low = 0;
-        var high = _chunks.Count - 1;
-        while (low < high)
-        {
-            var middle = (low + high + 1) / 2;
-            if (_chunks[middle].BaseOffset <= offset)
-            {
-                low = middle;
-            }
-            else
-            {
-                high = middle - 1;
-            }
-        }
-
-        return _chunks[low];
-    }
 
     /// <summary>Reads from what the segments are now; again when one of them was removed or the log closed meanwhile, which the checks then tell.</summary>
     private T FromSegments<T>(Func<List<SegmentView>, long, long, bool, T> read)

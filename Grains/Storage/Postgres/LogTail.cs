@@ -35,25 +35,7 @@ internal sealed class LogTail(ITailOwner owner, TailCache cache)
     public bool Holds(long offset) => _chunks.Count > 0 && _chunks[0].BaseOffset <= offset;
 
     /// <summary>Whole batches from the one that holds <paramref name="offset"/>, below <paramref name="limitOffset"/>.</summary>
-    public LogRead Read(long offset, int maxBytes, long limitOffset)
-    {
-        var low = 0;
-        var high = _chunks.Count - 1;
-        while (low < high)
-        {
-            var middle = (low + high + 1) / 2;
-            if (_chunks[middle].BaseOffset <= offset)
-            {
-                low = middle;
-            }
-            else
-            {
-                high = middle - 1;
-            }
-        }
-
-        return _chunks[low].Read(offset, maxBytes, limitOffset);
-    }
+    public LogRead Read(long offset, int maxBytes, long limitOffset) => LogChunk.Find(_chunks, offset).Read(offset, maxBytes, limitOffset);
 
     /// <summary>The bytes from what was written up to a mark.</summary>
     public List<ReadOnlyMemory<byte>> Unwritten(TailMark end)

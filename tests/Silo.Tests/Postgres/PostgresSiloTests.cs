@@ -1,6 +1,7 @@
 using System.Net;
-using OrleansStreams.Silo.Tests.Server;
 using OrleansStreams.Tests.Postgres;
+using OrleansStreams.Silo.Tests.Server;
+using static OrleansStreams.Silo.Tests.Server.SampleRun;
 
 namespace OrleansStreams.Silo.Tests.Postgres;
 
@@ -8,8 +9,6 @@ namespace OrleansStreams.Silo.Tests.Postgres;
 [Collection(ServerCollection.Name)]
 public sealed class PostgresSiloTests : IAsyncLifetime
 {
-    private const int Partitions = 4;
-
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
     private readonly TemporaryFolder folder = new();
@@ -64,11 +63,7 @@ public sealed class PostgresSiloTests : IAsyncLifetime
 
         await using (var killed = await SiloProcess.StartedAsync(folder.In("sample"), sample: true, Postgres))
         {
-            using var patience = new CancellationTokenSource(Patience);
-            while (!await WindowThereAsync(killed, patience.Token))
-            {
-            }
-
+            await FirstWindowAsync(killed);
             (await killed.GetAsync("/apps/flight-delays")).GetProperty("state").GetString().ShouldBe("Running", "the kill comes too late");
             await killed.KillAsync();
         }
@@ -149,34 +144,5 @@ public sealed class PostgresSiloTests : IAsyncLifetime
         errors.ShouldContain(message);
         errors.TrimEnd().Split('\n').Length.ShouldBe(1, errors);
         (errors + output).ShouldNotContain("   at ");
-    }
-
-    private static async Task CompletedAsync(SiloProcess silo)
-    {
-        using var patience = new CancellationTokenSource(Patience);
-        while ((await silo.GetAsync("/apps/flight-delays", patience.Token)).GetProperty("state").GetString() is var state && state != "Completed")
-        {
-            state.ShouldNotBe("Failed");
-            await WindowThereAsync(silo, patience.Token, "latest");
-        }
-    }
-
-    /// <summary>The server's long poll for a window paces the questions.</summary>
-    private static async Task<bool> WindowThereAsync(SiloProcess silo, CancellationToken cancellation, string from = "earliest")
-    {
-        using var response = await silo.Http.GetAsync($"/topics/delays-by-airport/records?partition=0&offset={from}&limit=1&maxWaitMs=200", cancellation);
-        return response.IsSuccessStatusCode && (await response.Content.ReadAsStringAsync(cancellation)).Contains("\"value\"", StringComparison.Ordinal);
-    }
-
-    private static async Task<List<string>> ValuesAsync(SiloProcess silo, string topic)
-    {
-        var values = new List<string>();
-        for (var partition = 0; partition < Partitions; partition++)
-        {
-            values.AddRange((await silo.ReadAllAsync(topic, partition)).Select(record => record.Value));
-        }
-
-        values.Sort(StringComparer.Ordinal);
-        return values;
     }
 }

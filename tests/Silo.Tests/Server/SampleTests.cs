@@ -1,13 +1,11 @@
+using static OrleansStreams.Silo.Tests.Server.SampleRun;
+
 namespace OrleansStreams.Silo.Tests.Server;
 
 /// <summary>The sample application that a new server runs by itself.</summary>
 [Collection(ServerCollection.Name)]
 public sealed class SampleTests : IDisposable
 {
-    private const int Partitions = 4;
-
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
-
     private readonly TemporaryFolder folder = new();
 
     public void Dispose() => folder.Dispose();
@@ -74,42 +72,5 @@ public sealed class SampleTests : IDisposable
         await using var moved = await SiloProcess.StartedAsync(folder.In("there"), sample: true);
         await CompletedAsync(moved);
         (await ValuesAsync(moved, "delays-by-airport")).Count.ShouldBe(17_456);
-    }
-
-    /// <summary>Waits for the end of the input; the server's long poll for windows paces the questions.</summary>
-    private static async Task CompletedAsync(SiloProcess silo)
-    {
-        using var patience = new CancellationTokenSource(Patience);
-        while ((await silo.GetAsync("/apps/flight-delays", patience.Token)).GetProperty("state").GetString() is var state && state != "Completed")
-        {
-            state.ShouldNotBe("Failed");
-            await WaitForWindowAsync(silo, "latest", patience.Token);
-        }
-    }
-
-    private static async Task FirstWindowAsync(SiloProcess silo)
-    {
-        using var patience = new CancellationTokenSource(Patience);
-        while (!await WaitForWindowAsync(silo, "earliest", patience.Token))
-        {
-        }
-    }
-
-    private static async Task<bool> WaitForWindowAsync(SiloProcess silo, string from, CancellationToken cancellation)
-    {
-        using var response = await silo.Http.GetAsync($"/topics/delays-by-airport/records?partition=0&offset={from}&limit=1&maxWaitMs=200", cancellation);
-        return response.IsSuccessStatusCode && (await response.Content.ReadAsStringAsync(cancellation)).Contains("\"value\"", StringComparison.Ordinal);
-    }
-
-    private static async Task<List<string>> ValuesAsync(SiloProcess silo, string topic)
-    {
-        var values = new List<string>();
-        for (var partition = 0; partition < Partitions; partition++)
-        {
-            values.AddRange((await silo.ReadAllAsync(topic, partition)).Select(record => record.Value));
-        }
-
-        values.Sort(StringComparer.Ordinal);
-        return values;
     }
 }
