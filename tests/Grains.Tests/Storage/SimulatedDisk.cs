@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using OrleansStreams.Storage.Files;
 
 namespace OrleansStreams.Tests.Storage;
@@ -45,11 +46,11 @@ internal sealed class SimulatedDisk : IFileSystem
     /// <summary>Called before each flush of a file, on the storage's thread, without any lock.</summary>
     public Action<string>? BeforeFlush { get; set; }
 
-    /// <summary>The flushes of each file.</summary>
-    public Dictionary<string, int> Flushes { get; } = [];
+    /// <summary>The flushes of each file; tests look while storage flushes.</summary>
+    public ConcurrentDictionary<string, int> Flushes { get; } = [];
 
     /// <summary>The writes of each file.</summary>
-    public Dictionary<string, int> Writes { get; } = [];
+    public ConcurrentDictionary<string, int> Writes { get; } = [];
 
     /// <summary>Bytes read from files.</summary>
     public long BytesRead { get; private set; }
