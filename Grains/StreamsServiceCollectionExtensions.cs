@@ -42,6 +42,12 @@ public static class StreamsServiceCollectionExtensions
         return services;
     }
 
+    /// <summary>
+    /// Finds, once after the start of this silo, the partitions that retention or compaction may be due for although nobody uses them. Add it after the
+    /// actor runtime.
+    /// </summary>
+    public static IServiceCollection AddPartitionUpkeep(this IServiceCollection services) => services.AddHostedService<UpkeepSweep>();
+
     /// <summary>Brings up, with this silo, the applications that are meant to run. Add it after the actor runtime.</summary>
     public static IServiceCollection AddStreamApplicationStarter(this IServiceCollection services) => services.AddHostedService<ApplicationStarter>();
 }

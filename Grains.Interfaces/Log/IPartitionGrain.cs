@@ -129,4 +129,12 @@ public interface IPartitionGrain : IGrainWithStringKey
     /// <summary>Tells the partition that its topic changed: it takes the new configuration, or closes when the topic is gone. Called by topic grains.</summary>
     [Alias("TopicChangedAsync")]
     Task TopicChangedAsync(TopicDescription? topic);
+
+    /// <summary>
+    /// Opens the partition when it is closed, for the retention and compaction that is due, and closes it again. Nothing when it is open, or its topic is
+    /// gone. Called by the silo that knows the time.
+    /// </summary>
+    /// <exception cref="StreamsException">What opening it failed with.</exception>
+    [Alias("WakeAsync")]
+    Task WakeAsync();
 }

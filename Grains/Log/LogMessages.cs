@@ -32,4 +32,10 @@ internal static partial class LogMessages
 
     [LoggerMessage(1015, LogLevel.Warning, "Partition {Partition}: compaction failed and is tried again later; nothing of the log was lost")]
     public static partial void CompactionFailed(this ILogger logger, Exception exception, string partition);
+
+    [LoggerMessage(1016, LogLevel.Warning, "Partition {Partition} could not be opened for its upkeep, which is tried again later")]
+    public static partial void WakeFailed(this ILogger logger, Exception exception, string partition);
+
+    [LoggerMessage(1017, LogLevel.Warning, "The partitions that retention or compaction is due for could not be found and are looked for again later: {Reason}")]
+    public static partial void SweepFailed(this ILogger logger, string reason);
 }

@@ -20,11 +20,17 @@ internal sealed class PartitionGrain(
     TimeProvider time,
     ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
 {
+    // A woken partition waits so long for its compaction; a longer one ends with a later round. Below the host's response timeout.
+    private static readonly TimeSpan s_compactionWait = TimeSpan.FromSeconds(10);
+
     private PartitionLog? _log;
     private Task<PartitionLog>? _opening;
     private TopicDescription? _topic;
     private IDisposable? _maintenance;
     private bool _isDeactivating;
+    private bool _isWoken;
+
+    private long Now => time.GetUtcNow().ToUnixTimeMilliseconds();
 
     private string Key => this.GetPrimaryKeyString();
 
@@ -47,7 +53,14 @@ internal sealed class PartitionGrain(
     public Task<FetchResult> FetchAsync(FetchRequest request, CancellationToken cancellationToken) =>
         _log is { IsUsable: true } log ? log.FetchAsync(request, cancellationToken) : OpenAndFetchAsync(request, cancellationToken);
 
-    public async Task<PartitionOffsets> GetOffsetsAsync() => (await OpenAsync()).Offsets;
+    public async Task<PartitionOffsets> GetOffsetsAsync()
+    {
+        var log = await OpenAsync();
+
+        // Who asks again and again must not meet a partition that is closed and opened again and again.
+        log.Touch();
+        return log.Offsets;
+    }
 
     public async Task<TimestampOffset> OffsetForTimestampAsync(long timestamp) => await (await OpenAsync()).OffsetForTimestampAsync(timestamp);
 
@@ -63,18 +76,55 @@ internal sealed class PartitionGrain(
 
         if (_log is null || _topic is null)
         {
+            NoteChangeWhileClosed(topic);
             return;
         }
 
         if (topic is null || topic.TopicId != _topic.TopicId)
         {
-            await CloseAsync();
+            await CloseAsync(isGone: true);
             EndActivation();
             return;
         }
 
         _topic = topic;
         _log.Config = topic.Config;
+    }
+
+    public async Task WakeAsync()
+    {
+        if (_log is not null || _opening is not null)
+        {
+            return;
+        }
+
+        PartitionLog log;
+        try
+        {
+            log = await OpenAsync();
+        }
+        catch (StreamsException exception) when (exception.Code == StreamsErrorCode.UnknownTopicOrPartition)
+        {
+            return;
+        }
+        catch (Exception exception)
+        {
+            logger.WakeFailed(exception, Key);
+            throw;
+        }
+
+        _isWoken = true;
+        await MaintainAsync();
+        try
+        {
+            await log.Compacting.WaitAsync(s_compactionWait, time);
+        }
+        catch (TimeoutException)
+        {
+            // The next round looks again.
+        }
+
+        CloseIfUnused(log);
     }
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
@@ -141,6 +191,7 @@ internal sealed class PartitionGrain(
         _topic = topic;
         _log = log;
         _maintenance ??= maintenance.Register(MaintainAsync);
+        maintenance.Forget(Key);
         var offsets = log.Offsets;
         logger.PartitionOpened(Key, offsets.LeaderEpoch, offsets.LogStartOffset, offsets.HighWatermark, log.ProducerCount);
         return log;
@@ -192,17 +243,59 @@ internal sealed class PartitionGrain(
         {
             await TopicChangedAsync(await CurrentTopicAsync());
             await log.MaintainAsync(compactions);
-            if (_log == log && log.IdleTime >= options.PartitionIdleTimeout)
-            {
-                // Closed with a checkpoint it costs nothing; the next request opens it again.
-                EndActivation();
-            }
+            CloseIfUnused(log);
         }
         catch (Exception exception)
         {
             logger.MaintenanceFailed(exception, Key);
         }
     }
+
+    /// <summary>Closed with a checkpoint it costs nothing; the next request opens it again, or the time at which it has upkeep to do.</summary>
+    private void CloseIfUnused(PartitionLog log)
+    {
+        var isOnlyWoken = _isWoken && !log.WasUsed && log.Compacting.IsCompleted;
+        if (_log == log && !_isDeactivating && (isOnlyWoken || log.IdleTime >= options.PartitionIdleTimeout))
+        {
+            EndActivation();
+        }
+    }
+
+    private void NoteChangeWhileClosed(TopicDescription? topic)
+    {
+        if (topic is null)
+        {
+            maintenance.Forget(Key);
+        }
+        else if (TopicRules.HasUpkeep(topic.Config))
+        {
+            // The new configuration may ask for something at once.
+            maintenance.WakeAt(Key, Now, Waker(GrainFactory));
+        }
+    }
+
+    /// <summary>Leaves the time at which it has upkeep to do, as it closes. Not at once: what was due now has just been tried.</summary>
+    private async Task NoteUpkeepAsync(PartitionLog log)
+    {
+        var soonest = Now + (long)options.PartitionIdleTimeout.TotalMilliseconds;
+        var due = TopicRules.HasUpkeep(log.Config) ? soonest : long.MaxValue;
+        try
+        {
+            if (log.IsUsable && due != long.MaxValue)
+            {
+                due = Math.Max(soonest, await log.NextUpkeepAsync());
+            }
+        }
+        catch (StreamsException)
+        {
+            // Then it is looked at soon.
+        }
+
+        maintenance.WakeAt(Key, due, Waker(GrainFactory));
+    }
+
+    /// <summary>What the silo's clock keeps for longer than this activation lives.</summary>
+    private static Func<string, Task> Waker(IGrainFactory grains) => partition => grains.GetGrain<IPartitionGrain>(partition).WakeAsync();
 
     private async Task<TopicDescription?> CurrentTopicAsync()
     {
@@ -228,7 +321,7 @@ internal sealed class PartitionGrain(
         DeactivateOnIdle();
     }
 
-    private async Task CloseAsync()
+    private async Task CloseAsync(bool isGone = false)
     {
         _maintenance?.Dispose();
         _maintenance = null;
@@ -238,6 +331,15 @@ internal sealed class PartitionGrain(
         }
 
         _log = null;
+        if (isGone)
+        {
+            maintenance.Forget(Key);
+        }
+        else
+        {
+            await NoteUpkeepAsync(log);
+        }
+
         try
         {
             await log.DisposeAsync();

@@ -52,6 +52,29 @@ internal sealed partial class PartitionLog
         }
     }
 
+    /// <summary>
+    /// The earliest time, in ms since the Unix epoch, at which <see cref="MaintainAsync"/> will have something to do if nobody uses the log before;
+    /// <see cref="long.MaxValue"/> when there is nothing.
+    /// </summary>
+    public async Task<long> NextUpkeepAsync()
+    {
+        var (segments, start) = (_log.Segments, _log.StartOffset);
+        var next = Retention.NextExpiryMs(segments, start, Config);
+        if ((Config.CleanupPolicy & CleanupPolicy.Compact) == 0)
+        {
+            return next;
+        }
+
+        var active = segments[^1];
+        if (active.Bytes > 0)
+        {
+            var since = _activeSegment.BaseOffset == active.BaseOffset ? _activeSegment.Since : _time.GetUtcNow().ToUnixTimeMilliseconds();
+            next = Math.Min(next, Retention.Add(since, Math.Min(Config.SegmentMs, Config.MaxCompactionLagMs)));
+        }
+
+        return Math.Min(next, await TranslateAsync(new ValueTask<long>(_compaction.NextDueAsync(Config))));
+    }
+
     /// <summary>segment.ms counts from the first record of the segment, by this partition's clock; a compacted topic's max.compaction.lag.ms bounds it, as in Kafka.</summary>
     private async Task RollByAgeAsync(long now)
     {

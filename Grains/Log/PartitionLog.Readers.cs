@@ -20,7 +20,7 @@ internal sealed partial class PartitionLog
         while (true)
         {
             ThrowIfUnusable();
-            _lastUse = _time.GetTimestamp();
+            Touch();
             var read = await ReadAsync(request.Offset, maxBytes, cancellationToken);
             var atEnd = read.NextOffset >= _log.DurableEndOffset;
             if (read.Batches.Length >= minBytes || request.MaxWaitMs <= 0 || (!atEnd && !read.Batches.IsEmpty))
@@ -52,7 +52,7 @@ internal sealed partial class PartitionLog
     public async Task<TimestampOffset> OffsetForTimestampAsync(long timestamp, CancellationToken cancellationToken = default)
     {
         ThrowIfUnusable();
-        _lastUse = _time.GetTimestamp();
+        Touch();
         var found = await TranslateAsync(_log.FindBatchByTimestampAsync(timestamp, cancellationToken));
         if (found is { } offset)
         {

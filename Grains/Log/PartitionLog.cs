@@ -55,8 +55,11 @@ internal sealed partial class PartitionLog : IAsyncDisposable
 
     public long PendingBytes => _pendingBytes;
 
-    /// <summary>Since when nobody appended, read or waited.</summary>
+    /// <summary>Since when nobody appended, read, asked or waited, nor anything was compacted.</summary>
     public TimeSpan IdleTime => _appendsInFlight > 0 || _waiters.Count > 0 || !_compacting.IsCompleted ? TimeSpan.Zero : _time.GetElapsedTime(_lastUse);
+
+    /// <summary>Whether anybody used it since it was opened.</summary>
+    public bool WasUsed { get; private set; }
 
     public int ProducerCount => _producers.Count;
 
@@ -87,6 +90,13 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         }
     }
 
+    /// <summary>Notes that somebody uses it.</summary>
+    public void Touch()
+    {
+        _lastUse = _time.GetTimestamp();
+        WasUsed = true;
+    }
+
     /// <summary>
     /// Appends the batches of a request; answers when they are durable. Offsets and sequences are settled before the first await, so
     /// requests stand in the log in the order of the calls.
@@ -94,7 +104,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     public async Task<ProduceResult> AppendAsync(ReadOnlyMemory<byte> request)
     {
         ThrowIfUnusable();
-        _lastUse = _time.GetTimestamp();
+        Touch();
         var plan = AppendPlan.Make(request, Config.MaxMessageBytes, _options.RequestBatchesMax, _producers);
         var keyed = RecordInspection.IsNeeded(Config) ? RecordInspection.Inspect(plan, Config) : null;
         if (plan.FreshCount == 0 && keyed is not { Count: > 0 })
@@ -146,6 +156,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     public async Task<long> DeleteRecordsAsync(long beforeOffset)
     {
         ThrowIfUnusable();
+        Touch();
         var end = _log.DurableEndOffset;
         if (beforeOffset < -1 || beforeOffset > end)
         {

@@ -44,4 +44,27 @@ internal static class Retention
 
         return newStart;
     }
+
+    /// <summary>When age will next remove something, in ms since the Unix epoch; <see cref="long.MaxValue"/> is never. Size removes nothing while nobody appends.</summary>
+    public static long NextExpiryMs(IReadOnlyList<LogSegmentInfo> segments, long startOffset, TopicConfig config)
+    {
+        if ((config.CleanupPolicy & CleanupPolicy.Delete) == 0 || config.RetentionMs < 0)
+        {
+            return long.MaxValue;
+        }
+
+        for (var i = 0; i < segments.Count; i++)
+        {
+            // Ageless ones go with the first that has an age.
+            if (segments[i].EndOffset > startOffset && segments[i].MaxTimestamp >= 0)
+            {
+                return Add(segments[i].MaxTimestamp, Add(config.RetentionMs, 1));
+            }
+        }
+
+        return long.MaxValue;
+    }
+
+    /// <summary>A time and a duration, neither of them negative; past the end of time it is never.</summary>
+    public static long Add(long timeMs, long durationMs) => durationMs > long.MaxValue - timeMs ? long.MaxValue : timeMs + durationMs;
 }

@@ -18,9 +18,15 @@ internal static class TopicRules
 
     private static readonly SearchValues<char> NameChars = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 
+    /// <summary>What the names of all partitions' logs begin with.</summary>
+    public const string LogPrefix = "topics/";
+
     /// <summary>The log of a partition; a topic that is created again has other logs.</summary>
     public static LogId LogIdOf(string topic, string topicId, int partition) =>
-        new(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"topics/{topic}.{topicId}/{partition}"));
+        new(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{LogPrefix}{topic}.{topicId}/{partition}"));
+
+    /// <summary>Whether time alone can give retention or compaction something to do in a partition that nobody writes to.</summary>
+    public static bool HasUpkeep(TopicConfig config) => (config.CleanupPolicy & CleanupPolicy.Compact) != 0 || config.RetentionMs >= 0;
 
     public static void CheckName(string name)
     {

@@ -15,6 +15,7 @@ internal static class SiloCommandLine
           --flush-interval MS   with --flush interval: how long the disk may lag behind (default 1000)
           --journal-bytes N, --tail-cache-bytes N, --open-files-max N
                                 the flush journal (0: none), the logs' ends kept in memory, log files kept open
+          --maintenance-ms MS   how often partitions look after retention and compaction (default 30000)
           --postgres TEXT       logs and grain state in PostgreSQL 13 or newer instead of files: Host=...;Database=...;Username=...;Password=...
                                 (--ConnectionStrings:Streams TEXT means the same)
           --schema NAME         the schema there (default streams)
@@ -31,7 +32,7 @@ internal static class SiloCommandLine
 
     private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
-        "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "postgres", "schema", "migrate",
+        "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "maintenance-ms", "postgres", "schema", "migrate",
         "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment",
         "http_ports", "https_ports",
     };

@@ -28,6 +28,9 @@ public sealed record SiloSettings
     /// <summary>Log files kept open at most (<c>open-files-max</c>).</summary>
     public int OpenFilesMax { get; init; } = 1024;
 
+    /// <summary>How often partitions look after retention and compaction (<c>maintenance-ms</c>: 50 to 3600000).</summary>
+    public TimeSpan MaintenanceInterval { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>Whether the sample application runs on the shipped flights (<c>sample</c>).</summary>
     public bool Sample { get; init; } = true;
 
@@ -99,6 +102,7 @@ public sealed record SiloSettings
             FlushInterval = TimeSpan.FromMilliseconds(Number(configuration, "flush-interval", 1_000, 1, 3_600_000)),
             TailCacheBytes = Number(configuration, "tail-cache-bytes", 64L * 1024 * 1024, 0, 1L << 40),
             JournalBytes = Number(configuration, "journal-bytes", 128L * 1024 * 1024, 0, 1L << 36),
+            MaintenanceInterval = TimeSpan.FromMilliseconds(Number(configuration, "maintenance-ms", 30_000, 50, 3_600_000)),
             OpenFilesMax = (int)Number(configuration, "open-files-max", 1024, 1, 1_000_000),
             Sample = configuration["sample"] is not { Length: > 0 } sample || (bool.TryParse(sample, out var on) ? on : throw Invalid("sample", sample, "true or false")),
             PostgreSql = new[] { configuration["postgres"], configuration.GetConnectionString("Streams") }.FirstOrDefault(text => !string.IsNullOrWhiteSpace(text)),

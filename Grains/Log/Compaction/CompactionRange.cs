@@ -42,6 +42,40 @@ internal readonly record struct CompactionRange(long DirtyOffset, long EndOffset
         return new CompactionRange(dirty, end, cleanBytes, dirtyBytes);
     }
 
+    /// <summary>When <see cref="IsDue"/> will hold if nobody appends, in ms since the Unix epoch (not after now: it does already); <see cref="long.MaxValue"/> is never.</summary>
+    /// <param name="segments">The log's segments.</param>
+    /// <param name="all">The range that no lag shortens.</param>
+    /// <param name="config">The topic's configuration.</param>
+    /// <param name="firstDirtyTimestamp">The timestamp of the first record of the dirty part; -1 when unknown.</param>
+    public static long NextDueMs(IReadOnlyList<LogSegmentInfo> segments, in CompactionRange all, TopicConfig config, long firstDirtyTimestamp)
+    {
+        var byLag = firstDirtyTimestamp < 0 ? long.MaxValue : Retention.Add(firstDirtyTimestamp, Retention.Add(config.MaxCompactionLagMs, 1));
+        var range = all with { EndOffset = all.DirtyOffset, DirtyBytes = 0 };
+        var ripeMs = 0L;
+        for (var i = 0; i < segments.Count - 1; i++)
+        {
+            if (segments[i].EndOffset <= all.DirtyOffset)
+            {
+                continue;
+            }
+
+            // A segment waits for the ones before it.
+            ripeMs = config.MinCompactionLagMs == 0 ? ripeMs : Math.Max(ripeMs, Retention.Add(Math.Max(0, segments[i].MaxTimestamp), config.MinCompactionLagMs));
+            if (range.EndOffset == range.DirtyOffset)
+            {
+                byLag = Math.Max(byLag, ripeMs);
+            }
+
+            range = range with { EndOffset = segments[i].EndOffset, DirtyBytes = range.DirtyBytes + segments[i].Bytes };
+            if (range.DirtyRatio > config.MinCleanableDirtyRatio)
+            {
+                return Math.Min(ripeMs, byLag);
+            }
+        }
+
+        return byLag;
+    }
+
     /// <summary>Whether it is time.</summary>
     /// <param name="config">The topic's configuration.</param>
     /// <param name="firstDirtyTimestamp">The timestamp of the first record of the dirty part.</param>

@@ -54,6 +54,20 @@ internal sealed class LogCompaction(ILog log, StreamsOptions options)
         return true;
     }
 
+    /// <summary>When <see cref="RunAsync"/> will have something to do if nobody appends, in ms since the Unix epoch; <see cref="long.MaxValue"/> is never.</summary>
+    public async Task<long> NextDueAsync(TopicConfig config)
+    {
+        // Without the lags: what may be compacted some day.
+        var range = CompactionRange.Of(log.Segments, log.StartOffset, CleanedOffset, config with { MinCompactionLagMs = 0 }, now: 0);
+        if (range.EndOffset <= range.DirtyOffset)
+        {
+            return long.MaxValue;
+        }
+
+        var first = config.MaxCompactionLagMs == long.MaxValue ? -1 : await FirstTimestampAsync(range.DirtyOffset, CancellationToken.None);
+        return CompactionRange.NextDueMs(log.Segments, range, config, first);
+    }
+
     /// <summary>
     /// Closed segments that begin below an offset, neighbours together as long as they fill no more than one segment: so that segments which became
     /// small become few.

@@ -218,7 +218,10 @@ public sealed class FileLogStorage : ILogStorage
             var folder = Path.Join(_root, LogPaths.FolderOf(id));
             lock (_names)
             {
-                EnsureFolder(folder);
+                if (!_files.FileExists(Path.Join(folder, LogPaths.EpochFile)))
+                {
+                    EnsureFolder(folder);
+                }
             }
 
             _shared.Journal.Restore(id, _root);
@@ -232,16 +235,23 @@ public sealed class FileLogStorage : ILogStorage
         return log;
     }
 
+    /// <summary>
+    /// A folder that is there may be one whose creation was never flushed: the flush failed, or the process died before it. So all on the way are flushed
+    /// until the log has an epoch, which is written after this.
+    /// </summary>
     private void EnsureFolder(string folder)
     {
-        if (_files.DirectoryExists(folder))
+        var parent = Path.GetDirectoryName(folder)!;
+        if (parent.Length > Path.Join(_root, LogPaths.LogsFolder).Length)
         {
-            return;
+            EnsureFolder(parent);
         }
 
-        var parent = Path.GetDirectoryName(folder)!;
-        EnsureFolder(parent);
-        _files.CreateDirectory(folder);
+        if (!_files.DirectoryExists(folder))
+        {
+            _files.CreateDirectory(folder);
+        }
+
         _files.FlushDirectory(parent);
     }
 

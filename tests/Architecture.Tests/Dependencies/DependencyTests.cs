@@ -10,6 +10,7 @@ public sealed class DependencyTests
     {
         ["OrleansStreams.Groups.GroupStateWriter"] = "joins a group grain's writes of its persistent state; part of the shell",
         ["OrleansStreams.Log.StateWriter"] = "joins a topic grain's writes of its persistent state; part of the shell",
+        ["OrleansStreams.Log.UpkeepSweep"] = "the hosted service that wakes partitions once after silo start",
         ["OrleansStreams.Processing.ApplicationStarter"] = "the hosted service that wakes application grains at silo start",
         ["OrleansStreams.Processing.GrainTopics"] = "implements the task engine's port to topics by calls of grains",
     };

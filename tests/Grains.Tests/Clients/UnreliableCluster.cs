@@ -140,6 +140,8 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
 
         public Task TopicChangedAsync(TopicDescription? topic) => Task.CompletedTask;
 
+        public Task WakeAsync() => Task.CompletedTask;
+
         private Task<T> TurnAsync<T>(Func<PartitionLog, Task<T>> call) => _turns.StartNew(async () =>
         {
             _log ??= await PartitionLog.OpenAsync(cluster.Storage, new LogId("topics/" + key), TopicConfig.Default, new StreamsOptions(), TimeProvider.System);

@@ -46,6 +46,9 @@ internal sealed class ClusterFixture : IAsyncDisposable
 
     public GatedLogStorage LogStorage { get; }
 
+    /// <summary>The first silo's.</summary>
+    public PartitionMaintenance Maintenance => _cluster.Silos[0].Services.GetRequiredService<PartitionMaintenance>();
+
     public GatedStateStore States { get; } = new();
 
     public EmbeddedCluster Cluster => _cluster;
@@ -129,9 +132,18 @@ internal sealed class ClusterFixture : IAsyncDisposable
 /// <summary>Storage whose deletions a test may hold back.</summary>
 internal sealed class GatedLogStorage(ILogStorage storage) : ILogStorage
 {
+    private int _opened;
+
     public Func<LogId, Task>? BeforeDelete { get; set; }
 
-    public ValueTask<ILog> OpenAsync(LogId id, LogOptions options, CancellationToken cancellationToken = default) => storage.OpenAsync(id, options, cancellationToken);
+    /// <summary>How often a log was opened.</summary>
+    public int Opened => Volatile.Read(ref _opened);
+
+    public ValueTask<ILog> OpenAsync(LogId id, LogOptions options, CancellationToken cancellationToken = default)
+    {
+        Interlocked.Increment(ref _opened);
+        return storage.OpenAsync(id, options, cancellationToken);
+    }
 
     public async ValueTask DeleteAsync(LogId id, CancellationToken cancellationToken = default)
     {

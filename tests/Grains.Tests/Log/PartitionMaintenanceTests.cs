@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using OrleansStreams.Errors;
 using static OrleansStreams.Log.LogFixture;
 
@@ -58,15 +59,8 @@ public sealed class PartitionMaintenanceTests
         await cluster.Partition("a").AppendAsync(new ProduceRequest(Sequenced(7, 0, 2)));
         var epoch = (await cluster.Partition("a").GetOffsetsAsync()).LeaderEpoch;
 
-        // A round runs in a turn of its own; asking for the offsets is no use of the log.
-        var deadline = DateTime.UtcNow + TimeSpan.FromSeconds(20);
-        while ((await cluster.Partition("a").GetOffsetsAsync()).LeaderEpoch == epoch)
-        {
-            DateTime.UtcNow.ShouldBeLessThan(deadline, "it was never closed");
-            time.Advance(cluster.Options.MaintenanceInterval);
-            await Task.Yield();
-        }
-
+        await AdvanceUntilAsync(cluster, time, () => cluster.Maintenance.OpenCount == 0);
+        (await cluster.Partition("a").GetOffsetsAsync()).LeaderEpoch.ShouldBeGreaterThan(epoch);
         (await cluster.Partition("a").AppendAsync(new ProduceRequest(Sequenced(7, 0, 2)))).ShouldBe(new ProduceResult(0, -1, 0, true), "its producer is remembered");
         (await cluster.Partition("a").AppendAsync(new ProduceRequest(Sequenced(7, 2)))).BaseOffset.ShouldBe(2);
     }
@@ -88,6 +82,166 @@ public sealed class PartitionMaintenanceTests
         log.IdleTime.ShouldBe(TimeSpan.FromSeconds(3));
         await log.DisposeAsync();
         (await RefusedAsync(log.AppendAsync(Batch("z")))).Code.ShouldBe(StreamsErrorCode.NotLeader);
+    }
+
+    [Fact]
+    public async Task A_partition_that_is_only_asked_for_its_offsets_is_not_opened_again_and_again()
+    {
+        var time = new ManualTime();
+        await using var cluster = new ClusterFixture(time: time);
+        await cluster.Topic("a").CreateAsync(1, TopicConfig.Default);
+        var epoch = (await cluster.Partition("a").GetOffsetsAsync()).LeaderEpoch;
+        for (var i = 0; i < 20; i++)
+        {
+            time.Advance(cluster.Options.MaintenanceInterval);
+            (await cluster.Partition("a").GetOffsetsAsync()).LeaderEpoch.ShouldBe(epoch);
+        }
+    }
+
+    [Fact]
+    public async Task An_idle_partition_s_old_records_go_without_any_request_and_then_it_sleeps_for_good()
+    {
+        var time = new ManualTime();
+        await using var cluster = new ClusterFixture(time: time);
+        await cluster.Topic("a").CreateAsync(1, new TopicConfig { RetentionMs = 3_600_000 });
+        await cluster.Partition("a").AppendAsync(new ProduceRequest(BatchAt(time.GetUtcNow().ToUnixTimeMilliseconds(), "old")));
+        var due = time.GetUtcNow() + TimeSpan.FromHours(1);
+        await AdvanceUntilAsync(cluster, time, () => cluster.Maintenance is { OpenCount: 0, SleepingCount: 1 });
+        var opened = cluster.LogStorage.Opened;
+        await AdvanceUntilAsync(cluster, time, () => time.GetUtcNow() > due);
+        await AdvanceUntilAsync(cluster, time, () => cluster.Memory.UsedBytes == 0 && cluster.Maintenance is { OpenCount: 0, SleepingCount: 0 });
+        cluster.LogStorage.Opened.ShouldBe(opened + 1);
+        time.GetUtcNow().ShouldBeLessThan(due + TimeSpan.FromMinutes(30));
+        (await cluster.Partition("a").GetOffsetsAsync()).LogStartOffset.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task An_idle_partition_is_compacted_without_any_request()
+    {
+        var time = new ManualTime();
+        await using var cluster = new ClusterFixture(time: time);
+        var config = Compaction.CompactionFixture.Compacted with { SegmentMs = 3_600_000, MinCompactionLagMs = 7_200_000 };
+        await cluster.Topic("a").CreateAsync(1, config);
+        for (var i = 0; i < 8; i++)
+        {
+            var batch = Compaction.CompactionFixture.Keyed(time.GetUtcNow().ToUnixTimeMilliseconds(), ("key", new string('.', 500)));
+            await cluster.Partition("a").AppendAsync(new ProduceRequest(batch));
+        }
+
+        await AdvanceUntilAsync(cluster, time, () => cluster.Maintenance is { OpenCount: 0, SleepingCount: 1 });
+        cluster.Memory.UsedBytes.ShouldBeGreaterThan(4000);
+        await AdvanceUntilAsync(cluster, time, () => cluster.Memory.UsedBytes < 1500 && cluster.Maintenance is { OpenCount: 0, SleepingCount: 0 });
+    }
+
+    [Fact]
+    public async Task A_partition_that_keeps_its_records_for_ever_is_never_woken()
+    {
+        var time = new ManualTime();
+        await using var cluster = new ClusterFixture(time: time);
+        await cluster.Topic("a").CreateAsync(1, new TopicConfig { RetentionMs = -1 });
+        await cluster.Partition("a").AppendAsync(new ProduceRequest(Batch("x")));
+        await AdvanceUntilAsync(cluster, time, () => cluster.Maintenance.OpenCount == 0);
+        cluster.Maintenance.SleepingCount.ShouldBe(0);
+        (await SweepAsync(cluster)).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_deleted_topic_leaves_nothing_to_wake_and_one_that_comes_to_forget_is_woken()
+    {
+        var time = new ManualTime();
+        await using var cluster = new ClusterFixture(time: time);
+        await cluster.Topic("a").CreateAsync(2, new TopicConfig { RetentionMs = 3_600_000 });
+        await cluster.Topic("b").CreateAsync(1, new TopicConfig { RetentionMs = -1 });
+        var old = BatchAt(time.GetUtcNow().ToUnixTimeMilliseconds(), "x");
+        await cluster.Partition("a").AppendAsync(new ProduceRequest(old));
+        await cluster.Partition("b").AppendAsync(new ProduceRequest(old));
+        await AdvanceUntilAsync(cluster, time, () => cluster.Maintenance.OpenCount == 0);
+        cluster.Maintenance.SleepingCount.ShouldBe(1);
+        await cluster.Topic("a").DeleteAsync();
+        cluster.Maintenance.SleepingCount.ShouldBe(0);
+
+        await cluster.Topic("b").AlterConfigAsync(new TopicConfig { RetentionMs = 1000 });
+        await AdvanceUntilAsync(cluster, time, () => cluster.Memory.UsedBytes == 0);
+    }
+
+    [Fact]
+    public async Task After_a_restart_old_records_go_from_partitions_that_nobody_uses_and_those_never_used_stay_unopened()
+    {
+        var time = new ManualTime();
+        await using var cluster = new ClusterFixture(time: time);
+        await cluster.Topic("a").CreateAsync(5, new TopicConfig { RetentionMs = 3_600_000 });
+        for (var partition = 0; partition < 3; partition++)
+        {
+            await cluster.Partition("a", partition).AppendAsync(new ProduceRequest(BatchAt(time.GetUtcNow().ToUnixTimeMilliseconds(), "old")));
+        }
+
+        cluster.Restart();
+        time.Advance(TimeSpan.FromHours(2));
+        var opened = cluster.LogStorage.Opened;
+        (await SweepAsync(cluster)).ShouldBe(3);
+        await AdvanceUntilAsync(cluster, time, () => cluster.Memory.UsedBytes == 0 && cluster.Maintenance is { OpenCount: 0, SleepingCount: 0 });
+        cluster.LogStorage.Opened.ShouldBe(opened + 3);
+    }
+
+    [Fact]
+    public async Task Partitions_that_are_due_together_are_woken_one_after_the_other_and_not_too_many_at_a_time()
+    {
+        var time = new ManualTime();
+        using var maintenance = new PartitionMaintenance(new StreamsOptions(), time);
+        var (woken, answer) = (new List<string>(), new TaskCompletionSource());
+        Task Wake(string partition)
+        {
+            woken.Add(partition);
+            return answer.Task;
+        }
+
+        for (var i = 0; i < 1000; i++)
+        {
+            maintenance.WakeAt($"a/{i}", time.GetUtcNow().ToUnixTimeMilliseconds(), Wake);
+        }
+
+        time.Advance(TimeSpan.FromSeconds(90));
+        woken.Count.ShouldBe(1, "it has not answered");
+        answer.SetResult();
+        await EventuallyAsync(() => woken.Count == PartitionMaintenance.WakesPerInterval);
+        for (var i = 0; i < 3; i++)
+        {
+            time.Advance(TimeSpan.FromSeconds(30));
+        }
+
+        woken.Distinct().Count().ShouldBe(1000);
+        (time.ArmedTimers, maintenance.SleepingCount).ShouldBe((0, 0));
+    }
+
+    [Fact]
+    public void A_partition_that_cannot_be_woken_is_tried_again_later()
+    {
+        var time = new ManualTime();
+        using var maintenance = new PartitionMaintenance(new StreamsOptions(), time);
+        var tries = 0;
+        maintenance.WakeAt("a/0", 0, _ => ++tries == 1 ? throw new StreamsException(StreamsErrorCode.StorageError, "no disk") : Task.CompletedTask);
+        time.Advance(TimeSpan.FromMinutes(5));
+        tries.ShouldBe(1);
+        time.Advance(TimeSpan.FromMinutes(10));
+        (tries, maintenance.SleepingCount, time.ArmedTimers).ShouldBe((2, 0, 0));
+    }
+
+    private static Task<int> SweepAsync(ClusterFixture cluster) =>
+        new UpkeepSweep(cluster.Grains, cluster.LogStorage, cluster.Maintenance, cluster.Time, NullLogger<UpkeepSweep>.Instance).SweepAsync();
+
+    /// <summary>Moves the clock whenever the rounds that the last step began have had the time to end.</summary>
+    private static async Task AdvanceUntilAsync(ClusterFixture cluster, ManualTime time, Func<bool> happened)
+    {
+        var deadline = DateTime.UtcNow + TimeSpan.FromSeconds(20);
+        while (!happened())
+        {
+            DateTime.UtcNow.ShouldBeLessThan(deadline, $"it did not happen until {time.GetUtcNow()}; {cluster.Maintenance.OpenCount} open, {cluster.Maintenance.SleepingCount} sleeping");
+            time.Advance(cluster.Options.MaintenanceInterval);
+            for (var i = 0; i < 200 && !happened(); i++)
+            {
+                await Task.Yield();
+            }
+        }
     }
 
     private static async Task EventuallyAsync(Func<bool> happened)

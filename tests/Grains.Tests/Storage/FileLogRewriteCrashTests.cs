@@ -93,6 +93,53 @@ public sealed class FileLogRewriteCrashTests
         }
     }
 
+    /// <summary>One crash, many disks: which of the names of a swap survive is all that differs.</summary>
+    [Fact]
+    public async Task Whatever_names_a_power_failure_takes_from_a_swap_of_several_segments_the_batches_are_the_old_or_the_new()
+    {
+        byte[][] old = [.. Enumerable.Range(0, 4).Select(i => TestBatches.Sparse(2 * i, (2 * i) + 2, 1, 1000, 2 * i, (2 * i) + 1))];
+        var fresh = TestBatches.Sparse(0, 6, 1, 1000, 1, 3, 5);
+        for (var operation = 1; ; operation++)
+        {
+            var disk = new SimulatedDisk { Seed = operation };
+            try
+            {
+                await using var storage = Workload.CreateStorage(disk);
+                await using var log = await storage.OpenAsync(Id, Workload.Options);
+                foreach (var batch in old)
+                {
+                    await log.AppendAsync(batch);
+                    await log.RollAsync();
+                }
+
+                await using var rewrite = await log.BeginRewriteAsync(0, 6);
+                await rewrite.AppendAsync(fresh);
+                disk.FaultAt = (disk.Operations + operation, DiskFault.Crash);
+                await rewrite.CommitAsync();
+                disk.FaultAt = null;
+            }
+            catch (StreamsException exception) when (exception.Code == StreamsErrorCode.StorageError && disk.IsDown)
+            {
+                // Power failed somewhere in the commit.
+            }
+
+            if (!disk.IsDown)
+            {
+                operation.ShouldBeGreaterThan(8);
+                return;
+            }
+
+            for (var seed = 0; seed < 40; seed++)
+            {
+                await using var again = Workload.CreateStorage(disk.AfterCrash(seed));
+                await using var recovered = await again.OpenAsync(Id, Workload.Options);
+                var found = await recovered.ReadAllAsync();
+                found.Count.ShouldBeOneOf(2, 4);
+                found.SequenceEqual(found.Count == 4 ? old : [fresh, old[3]], ByteComparer.Instance).ShouldBeTrue($"power failure at operation {operation} of the commit, disk {seed}");
+            }
+        }
+    }
+
     private static async Task FaultEverywhereAsync(DiskFault fault)
     {
         for (var operation = 1; ; operation++)

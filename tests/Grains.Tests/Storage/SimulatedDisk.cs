@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using OrleansStreams.Storage.Files;
 
 namespace OrleansStreams.Tests.Storage;
@@ -18,7 +19,8 @@ internal enum DiskFault
 /// <summary>
 /// A disk in memory that keeps only what POSIX promises: bytes of a file that was flushed, names of a directory that was flushed. On a
 /// crash each unflushed page survives or not (also one that was cut off again), the length of a file lies anywhere between old and new, and
-/// unflushed names are lost from some point in their order on.
+/// of the unflushed changes of names either those from some point on are lost (as where one journal keeps their order), or any of them (as where
+/// each block of a directory is written when it pleases); but never one without an earlier one of the same name.
 /// </summary>
 internal sealed class SimulatedDisk : IFileSystem
 {
@@ -27,7 +29,7 @@ internal sealed class SimulatedDisk : IFileSystem
     private readonly Lock _gate = new();
     private readonly Names _current = new();
     private readonly Names _durable = new();
-    private readonly List<(string Directory, Action<Names> Change)> _unflushed = [];
+    private readonly List<NameChange> _unflushed = [];
     private readonly HashSet<string> _locks = [];
     private Random _random = new(1);
     private bool _isDown;
@@ -44,11 +46,11 @@ internal sealed class SimulatedDisk : IFileSystem
     /// <summary>Called before each flush of a file, on the storage's thread, without any lock.</summary>
     public Action<string>? BeforeFlush { get; set; }
 
-    /// <summary>The flushes of each file.</summary>
-    public Dictionary<string, int> Flushes { get; } = [];
+    /// <summary>The flushes of each file; tests look while storage flushes.</summary>
+    public ConcurrentDictionary<string, int> Flushes { get; } = [];
 
     /// <summary>The writes of each file.</summary>
-    public Dictionary<string, int> Writes { get; } = [];
+    public ConcurrentDictionary<string, int> Writes { get; } = [];
 
     /// <summary>Bytes read from files.</summary>
     public long BytesRead { get; private set; }
@@ -90,11 +92,10 @@ internal sealed class SimulatedDisk : IFileSystem
         lock (_gate)
         {
             var random = new Random(seed);
-            var kept = random.Next(_unflushed.Count + 1);
             var durable = _durable.Copy();
-            foreach (var (_, change) in _unflushed.Take(kept))
+            foreach (var change in Surviving(random))
             {
-                change(durable);
+                change.Apply(durable);
             }
 
             var disk = new SimulatedDisk { Seed = seed };
@@ -161,7 +162,7 @@ internal sealed class SimulatedDisk : IFileSystem
         }
     }
 
-    public void CreateDirectory(string path) => ChangeNames(path, names => names.Directories.Add(path));
+    public void CreateDirectory(string path) => ChangeNames([path], names => names.Directories.Add(path));
 
     public IReadOnlyList<string> ListFiles(string directory) => List(directory, _current.Files.Keys);
 
@@ -186,7 +187,7 @@ internal sealed class SimulatedDisk : IFileSystem
                 else
                 {
                     var created = new Inode();
-                    ChangeNames(path, names => names.Files[path] = created);
+                    ChangeNames([path], names => names.Files[path] = created);
                 }
             }
 
@@ -194,7 +195,7 @@ internal sealed class SimulatedDisk : IFileSystem
         }
     }
 
-    public void Rename(string from, string to) => ChangeNames(from, names =>
+    public void Rename(string from, string to) => ChangeNames([from, to], names =>
     {
         if (names.Files.Remove(from, out var inode))
         {
@@ -211,7 +212,7 @@ internal sealed class SimulatedDisk : IFileSystem
         }
     });
 
-    public void DeleteFile(string path) => ChangeNames(path, names => names.Files.Remove(path));
+    public void DeleteFile(string path) => ChangeNames([path], names => names.Files.Remove(path));
 
     public void DeleteDirectory(string path)
     {
@@ -220,7 +221,7 @@ internal sealed class SimulatedDisk : IFileSystem
             throw new IOException($"'{path}' is not empty.");
         }
 
-        ChangeNames(path, names => names.Directories.Remove(path));
+        ChangeNames([path], names => names.Directories.Remove(path));
     }
 
     public void FlushDirectory(string path)
@@ -229,12 +230,12 @@ internal sealed class SimulatedDisk : IFileSystem
         {
             Operate(() =>
             {
-                foreach (var (_, change) in _unflushed.Where(entry => entry.Directory == path))
+                foreach (var change in _unflushed.Where(change => change.Directory == path))
                 {
-                    change(_durable);
+                    change.Apply(_durable);
                 }
 
-                _unflushed.RemoveAll(entry => entry.Directory == path);
+                _unflushed.RemoveAll(change => change.Directory == path);
             });
         }
     }
@@ -257,16 +258,35 @@ internal sealed class SimulatedDisk : IFileSystem
         }
     }
 
-    private void ChangeNames(string path, Action<Names> change)
+    private void ChangeNames(string[] paths, Action<Names> change)
     {
         lock (_gate)
         {
             Operate(() =>
             {
                 change(_current);
-                _unflushed.Add((Path.GetDirectoryName(path)!, change));
+                _unflushed.Add(new NameChange(paths, change));
             });
         }
+    }
+
+    /// <summary>The unflushed changes of names that a crash leaves, in their order.</summary>
+    private List<NameChange> Surviving(Random random)
+    {
+        var inOrder = random.Next(2) == 0;
+        var certain = random.Next(_unflushed.Count + 1);
+        if (inOrder)
+        {
+            return _unflushed[..certain];
+        }
+
+        var (survivors, lost) = (new List<NameChange>(), new List<NameChange>());
+        foreach (var change in _unflushed)
+        {
+            (random.Next(2) == 0 || lost.Exists(change.DependsOn) ? lost : survivors).Add(change);
+        }
+
+        return survivors;
     }
 
     /// <summary>Does an operation, or what a fault leaves of it.</summary>
@@ -305,6 +325,18 @@ internal sealed class SimulatedDisk : IFileSystem
         {
             throw new IOException("The simulated machine is down.");
         }
+    }
+
+    /// <summary>A change of names in one directory.</summary>
+    private sealed record NameChange(string[] Paths, Action<Names> Apply)
+    {
+        public string Directory { get; } = Path.GetDirectoryName(Paths[0])!;
+
+        /// <summary>Whether an earlier change is of a name that this one is of too, or of a folder on the way to one, or of something below one.</summary>
+        public bool DependsOn(NameChange earlier) => Array.Exists(Paths, path => Array.Exists(earlier.Paths, other => IsAtOrBelow(path, other) || IsAtOrBelow(other, path)));
+
+        private static bool IsAtOrBelow(string path, string folder) =>
+            path.StartsWith(folder, StringComparison.Ordinal) && (path.Length == folder.Length || path[folder.Length] == '/');
     }
 
     private sealed class Names

@@ -7,6 +7,7 @@ namespace OrleansStreams.Silo.Tests.Server;
 internal sealed class KilledSilo : IAsyncDisposable
 {
     private readonly string data;
+    private readonly string[] settings;
     private readonly Random random;
     private readonly CancellationTokenSource ending = new();
     private readonly List<Task> clients = [];
@@ -16,9 +17,10 @@ internal sealed class KilledSilo : IAsyncDisposable
     private TaskCompletionSource progress = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long wanted = long.MaxValue;
 
-    public KilledSilo(string data, ITestOutputHelper output, string test)
+    public KilledSilo(string data, ITestOutputHelper output, string test, params string[] settings)
     {
         this.data = data;
+        this.settings = settings;
         var seed = Environment.GetEnvironmentVariable("SILO_KILL_SEED") is { } given ? int.Parse(given) : Random.Shared.Next();
         output.WriteLine($"seed {seed}; to repeat: SILO_KILL_SEED={seed} dotnet test tests/Silo.Tests --filter {test}");
         random = new Random(seed);
@@ -28,7 +30,7 @@ internal sealed class KilledSilo : IAsyncDisposable
 
     public async Task StartAsync()
     {
-        var next = SiloProcess.Start(data);
+        var next = SiloProcess.Start(data, sample: false, settings);
         silo = next;
         await next.ReadyAsync();
         up.SetResult(next);
@@ -58,7 +60,7 @@ internal sealed class KilledSilo : IAsyncDisposable
             await DownAsync();
             if (kill % 3 == 2)
             {
-                silo = SiloProcess.Start(data);
+                silo = SiloProcess.Start(data, sample: false, settings);
                 await Task.Delay(random.Next(0, 900));
                 await silo.KillAsync();
                 await silo.DisposeAsync();
