@@ -89,6 +89,11 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
 
                 await RecoverAsync(chunk, cancellationToken);
             }
+            else
+            {
+                // Read ahead in vain, before a seek or a revocation: nobody has seen it.
+                chunk.Release();
+            }
         }
     }
 
@@ -279,8 +284,10 @@ internal sealed class ConsumerPartitions(IGrainFactory grains, ClientRetry retry
             membership.KeepNews();
             throw;
         }
-
-        membership.SetOwned([.. _owned.Keys]);
+        finally
+        {
+            membership.SetOwned([.. _owned.Keys]);
+        }
     }
 
     /// <summary>Gives up what the group wants back and waits for.</summary>

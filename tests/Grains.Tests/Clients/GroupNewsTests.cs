@@ -108,6 +108,28 @@ public sealed class GroupNewsTests
     }
 
     [Fact]
+    public async Task Revoked_partitions_are_free_for_others_though_those_assigned_instead_cannot_be_begun()
+    {
+        await FillAsync(1_000);
+        await using var consumer = Subscribed();
+        await using var loop = consumer.ConsumeAsync().GetAsyncEnumerator();
+        var joined = loop.MoveNextAsync().AsTask();
+        await _group.NextAsync();
+        _group.Answer(1, [T0]);
+        (await joined).ShouldBeTrue();
+        await _group.NextAsync();
+        _cluster.RefuseOffsets = () => Passing;
+        _group.Answer(2, [T1]);
+        (await _group.NextAsync()).Heartbeat.Owned.ShouldContain(T0);
+        (await Should.ThrowAsync<StreamsException>(async () => await loop.MoveNextAsync())).Message.ShouldBe(Passing.Message);
+        _group.Answer(2, [T1]);
+        (await _group.NextAsync()).Heartbeat.Owned.ShouldBe([T1]);
+        _cluster.RefuseOffsets = null;
+        _group.Rest(2, [T1]);
+        (await Collect.FirstAsync(consumer, 1))[0].Partition.ShouldBe(T1);
+    }
+
+    [Fact]
     public async Task Partitions_that_could_not_be_begun_are_begun_by_the_next_loop()
     {
         await FillAsync(10);

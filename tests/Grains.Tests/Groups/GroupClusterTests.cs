@@ -98,6 +98,9 @@ public sealed class GroupClusterTests : IAsyncLifetime
         await began.Task;
         var waiting = Enumerable.Range(2, 100).Select(o => CommitAsync("m1", joined.MemberEpoch, 0, o)).ToArray();
         var fetched = Group.FetchOffsetsAsync([P("a", 0)]);
+
+        // All of them have arrived: one that came after the gate opened would need a third write.
+        await _turns.IdleAsync();
         waiting.ShouldAllBe(t => !t.IsCompleted);
         fetched.IsCompleted.ShouldBeFalse("an offset that may still be lost is not shown");
         gate.SetResult();
