@@ -65,6 +65,6 @@ internal static class Retention
         return long.MaxValue;
     }
 
-    /// <summary>A time and a duration, neither of them negative; past the end of time it is never.</summary>
-    public static long Add(long timeMs, long durationMs) => durationMs > long.MaxValue - timeMs ? long.MaxValue : timeMs + durationMs;
+    /// <summary>The sum of two times in ms, the first not negative; past the end of time it is never.</summary>
+    public static long Add(long firstMs, long secondMs) => secondMs > long.MaxValue - firstMs ? long.MaxValue : firstMs + secondMs;
 }

@@ -60,7 +60,7 @@ internal readonly record struct CompactionRange(long DirtyOffset, long EndOffset
             }
 
             // A segment waits for the ones before it.
-            ripeMs = config.MinCompactionLagMs == 0 ? ripeMs : Math.Max(ripeMs, Retention.Add(Math.Max(0, segments[i].MaxTimestamp), config.MinCompactionLagMs));
+            ripeMs = config.MinCompactionLagMs == 0 ? ripeMs : Math.Max(ripeMs, Retention.Add(config.MinCompactionLagMs, segments[i].MaxTimestamp));
             if (range.EndOffset == range.DirtyOffset)
             {
                 byLag = Math.Max(byLag, ripeMs);

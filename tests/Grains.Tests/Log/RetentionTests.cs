@@ -1,3 +1,4 @@
+using OrleansStreams.Log.Compaction;
 using OrleansStreams.Storage;
 using static OrleansStreams.Log.LogFixture;
 
@@ -44,6 +45,74 @@ public sealed class RetentionTests
         fixture.Storage.UsedBytes.ShouldBe(0);
         (await log.AppendAsync(Batch("new"))).BaseOffset.ShouldBe(1);
     });
+
+    [Fact]
+    public void Age_removes_something_at_the_time_that_was_foretold_and_not_before()
+    {
+        var random = new Random(1);
+        var foretold = 0;
+        for (var i = 0; i < 4000; i++)
+        {
+            var (segments, start) = SomeSegments(random);
+            var config = new TopicConfig { RetentionMs = random.Next(-1, 50) };
+            var due = Retention.NextExpiryMs(segments, start, config);
+            if (due == long.MaxValue)
+            {
+                Retention.NewStartOffset(segments, start, segments[^1].EndOffset, config, now: 1_000_000).ShouldBe(start);
+                continue;
+            }
+
+            foretold++;
+            Retention.NewStartOffset(segments, start, segments[^1].EndOffset, config, due - 1).ShouldBe(start);
+            Retention.NewStartOffset(segments, start, segments[^1].EndOffset, config, due).ShouldBeGreaterThan(start);
+        }
+
+        foretold.ShouldBeGreaterThan(500);
+        Retention.NextExpiryMs(Segments, 0, new TopicConfig { RetentionMs = long.MaxValue }).ShouldBe(long.MaxValue);
+        Retention.NextExpiryMs(Segments, 0, new TopicConfig { RetentionMs = 1, CleanupPolicy = CleanupPolicy.Compact }).ShouldBe(long.MaxValue);
+    }
+
+    [Fact]
+    public void A_compaction_is_due_at_the_time_that_was_foretold_and_not_before()
+    {
+        var random = new Random(2);
+        var foretold = 0;
+        for (var i = 0; i < 4000; i++)
+        {
+            var (segments, start) = SomeSegments(random);
+            var lag = random.Next(2) * random.Next(60);
+            var config = new TopicConfig
+            {
+                CleanupPolicy = CleanupPolicy.Compact, MinCompactionLagMs = lag, MinCleanableDirtyRatio = random.Next(5) / 4.0,
+                MaxCompactionLagMs = random.Next(2) == 0 ? long.MaxValue : lag + 1 + random.Next(80),
+            };
+            var cleaned = segments[random.Next(segments.Length)].BaseOffset;
+            var first = segments.First(segment => segment.EndOffset > Math.Max(start, cleaned)).MaxTimestamp;
+            var all = CompactionRange.Of(segments, start, cleaned, config with { MinCompactionLagMs = 0 }, now: 0);
+            var due = all.EndOffset <= all.DirtyOffset ? long.MaxValue : CompactionRange.NextDueMs(segments, all, config, first);
+            IsDue(due == long.MaxValue ? 1_000_000 : due).ShouldBe(due != long.MaxValue, $"case {i}");
+            if (due is > 0 and < long.MaxValue)
+            {
+                foretold++;
+                IsDue(due - 1).ShouldBeFalse($"case {i}");
+            }
+
+            bool IsDue(long now) => CompactionRange.Of(segments, start, cleaned, config, now).IsDue(config, first, now);
+        }
+
+        foretold.ShouldBeGreaterThan(500);
+    }
+
+    private static (LogSegmentInfo[] Segments, long Start) SomeSegments(Random random)
+    {
+        var segments = new LogSegmentInfo[1 + random.Next(5)];
+        for (var i = 0; i < segments.Length; i++)
+        {
+            segments[i] = new LogSegmentInfo(10 * i, (10 * i) + 10, 1 + random.Next(100), random.Next(4) == 0 ? -1 : random.Next(100, 200));
+        }
+
+        return (segments, random.Next(10));
+    }
 
     [Fact]
     public void Segments_without_a_timestamp_go_with_a_younger_one_that_goes_and_stay_with_one_that_stays()
