@@ -23,6 +23,7 @@ internal static class SiloCommandLine
           --postgres-writers N, --postgres-readers N, --postgres-patience-ms MS
                                 connections that write (4) and all others (4); how long the server may stay away before requests fail (15000)
           --sample BOOL         whether the sample application flight-delays runs (default true)
+          --sample-rate N       the sample's flights per second, to watch it at work (default 0: as fast as it goes)
           --limits:NAME N       a limit, for example --limits:pending-bytes 67108864; the README has the table
           --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT
                                 for ActorRuntime=orleans
@@ -33,7 +34,7 @@ internal static class SiloCommandLine
     private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
         "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "maintenance-ms", "postgres", "schema", "migrate",
-        "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "cluster-id", "service-id", "silo-port", "gateway-port", "environment",
+        "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "sample-rate", "cluster-id", "service-id", "silo-port", "gateway-port", "environment",
         "http_ports", "https_ports",
     };
 

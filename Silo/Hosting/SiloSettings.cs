@@ -34,6 +34,9 @@ public sealed record SiloSettings
     /// <summary>Whether the sample application runs on the shipped flights (<c>sample</c>).</summary>
     public bool Sample { get; init; } = true;
 
+    /// <summary>Flights per second at which the sample's input comes in (<c>sample-rate</c>), 0 for as fast as it goes. Holds when the sample is first started.</summary>
+    public double SampleRate { get; init; }
+
     /// <summary>
     /// PostgreSQL for logs and grain state (<c>postgres</c>, or <c>ConnectionStrings:Streams</c>), in the orleans build for clustering too; null for files.
     /// </summary>
@@ -105,6 +108,7 @@ public sealed record SiloSettings
             MaintenanceInterval = TimeSpan.FromMilliseconds(Number(configuration, "maintenance-ms", 30_000, 50, 3_600_000)),
             OpenFilesMax = (int)Number(configuration, "open-files-max", 1024, 1, 1_000_000),
             Sample = configuration["sample"] is not { Length: > 0 } sample || (bool.TryParse(sample, out var on) ? on : throw Invalid("sample", sample, "true or false")),
+            SampleRate = Number(configuration, "sample-rate", 0, 0, 1_000_000_000),
             PostgreSql = new[] { configuration["postgres"], configuration.GetConnectionString("Streams") }.FirstOrDefault(text => !string.IsNullOrWhiteSpace(text)),
             PostgreSqlSchema = configuration["schema"] is { Length: > 0 } schema ? schema : "streams",
             PostgreSqlWriters = (int)Number(configuration, "postgres-writers", 4, 1, 64),

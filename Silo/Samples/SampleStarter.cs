@@ -15,7 +15,7 @@ internal sealed class SampleStarter(IGrainFactory grains, SiloSettings settings,
         {
             await started.Task.WaitAsync(stoppingToken);
             var known = await grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name).GetStatusAsync();
-            var sample = new FlightDelaysSettings { Input = FlightDelaysSettings.ShippedInput, DataPath = settings.DataPath };
+            var sample = new FlightDelaysSettings { Input = FlightDelaysSettings.ShippedInput, DataPath = settings.DataPath, Rate = settings.SampleRate };
             if (known.Parameters.IsEmpty)
             {
                 await FlightDelaysRun.StartAsync(grains, sample, stoppingToken);

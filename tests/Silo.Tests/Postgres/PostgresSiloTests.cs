@@ -61,7 +61,7 @@ public sealed class PostgresSiloTests : IAsyncLifetime
             windows.Count.ShouldBe(17_456);
         }
 
-        await using (var killed = await SiloProcess.StartedAsync(folder.In("sample"), sample: true, Postgres))
+        await using (var killed = await SiloProcess.StartedAsync(folder.In("sample"), sample: true, [.. Postgres, "--sample-rate", "4000"]))
         {
             await FirstWindowAsync(killed);
             (await killed.GetAsync("/apps/flight-delays")).GetProperty("state").GetString().ShouldBe("Running", "the kill comes too late");

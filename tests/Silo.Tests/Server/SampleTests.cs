@@ -29,7 +29,7 @@ public sealed class SampleTests : IDisposable
             store.GetProperty("watermark").GetString().ShouldBe("end");
         }
 
-        await using (var killed = await SiloProcess.StartedAsync(folder.In("killed"), sample: true))
+        await using (var killed = await SiloProcess.StartedAsync(folder.In("killed"), sample: true, "--sample-rate", "4000"))
         {
             await FirstWindowAsync(killed);
             (await killed.GetAsync("/apps/flight-delays")).GetProperty("state").GetString().ShouldBe("Running", "the kill comes too late");
@@ -61,7 +61,7 @@ public sealed class SampleTests : IDisposable
     [Fact]
     public async Task A_sample_goes_on_after_its_data_folder_has_moved()
     {
-        await using (var killed = await SiloProcess.StartedAsync(folder.In("here"), sample: true))
+        await using (var killed = await SiloProcess.StartedAsync(folder.In("here"), sample: true, "--sample-rate", "4000"))
         {
             await FirstWindowAsync(killed);
             await killed.KillAsync();
