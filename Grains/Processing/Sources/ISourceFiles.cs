@@ -4,7 +4,7 @@ namespace OrleansStreams.Processing.Sources;
 public interface ISourceFiles
 {
     /// <summary>Opens a file for reading.</summary>
-    /// <exception cref="StreamsException">InvalidInput when it cannot be opened.</exception>
+    /// <exception cref="StreamsException">StorageError (retriable) when it is not there, InvalidInput when it cannot be opened.</exception>
     ISourceFile Open(string path);
 }
 

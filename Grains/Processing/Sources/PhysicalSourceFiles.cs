@@ -13,6 +13,11 @@ internal sealed class PhysicalSourceFiles : ISourceFiles
         {
             return new PhysicalSourceFile(path, File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, FileOptions.SequentialScan | FileOptions.Asynchronous));
         }
+        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // Somebody may be about to put it there; the task is tried again until then.
+            throw new StreamsException(StreamsErrorCode.StorageError, $"The source file {path} is not there: put it there, and the application goes on.", inner: error);
+        }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
             throw new StreamsException(StreamsErrorCode.InvalidInput, $"The source file {path} cannot be opened: {error.Message} Put it there, readable, and start the application again.", inner: error);

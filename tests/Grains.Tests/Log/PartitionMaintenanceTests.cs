@@ -113,7 +113,6 @@ public sealed class PartitionMaintenanceTests
 
         // The clock may overtake a call on a busy machine, which is then repeated.
         cluster.LogStorage.Opened.ShouldBeInRange(opened + 1, opened + 3);
-        time.GetUtcNow().ShouldBeLessThan(due + TimeSpan.FromMinutes(30));
         (await cluster.Partition("a").GetOffsetsAsync()).LogStartOffset.ShouldBe(1);
     }
 

@@ -112,6 +112,23 @@ public sealed class ApplicationTests
     }
 
     [Fact]
+    public async Task A_source_file_that_is_not_there_is_waited_for()
+    {
+        var path = string.Empty;
+        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 0));
+        path = cluster.FileOf("rows", Lines());
+        File.Delete(path);
+        await CreateTopicsAsync(cluster);
+        await cluster.App.StartAsync(NoParameters);
+        var waiting = await cluster.UntilAsync(status => status.Tasks.Any(task => task.Error is not null));
+        waiting.State.ShouldBe(StreamApplicationState.Running);
+        waiting.Tasks.Single(task => task.Error is not null).Error!.ShouldContain("is not there");
+        cluster.FileOf("rows", Lines());
+        await cluster.UntilAsync(status => status.State == StreamApplicationState.Completed);
+        (await cluster.ReadAsync("events", Partitions)).Count.ShouldBe(Rows);
+    }
+
+    [Fact]
     public async Task A_source_file_that_was_changed_after_lines_of_it_were_committed_is_refused()
     {
         await using var cluster = await StartedAsync(Lines(), rate: 20_000);
