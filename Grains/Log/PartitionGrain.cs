@@ -25,6 +25,8 @@ internal sealed class PartitionGrain(
 
     private PartitionLog? _log;
     private Task<PartitionLog>? _opening;
+    private Task _lastWaiting = Task.CompletedTask;
+    private int _appendsWaiting;
     private TopicDescription? _topic;
     private IDisposable? _maintenance;
     private bool _isDeactivating;
@@ -35,7 +37,7 @@ internal sealed class PartitionGrain(
     private string Key => this.GetPrimaryKeyString();
 
     public Task<ProduceResult> AppendAsync(ProduceRequest request) =>
-        _log is { IsUsable: true } log ? log.AppendAsync(request.Batches) : OpenAndAppendAsync(request);
+        _appendsWaiting == 0 && _log is { IsUsable: true } log ? log.AppendAsync(request.Batches) : OpenAndAppendAsync(request);
 
     public async Task AppendOneWayAsync(ProduceRequest request)
     {
@@ -149,7 +151,31 @@ internal sealed class PartitionGrain(
         }
     }
 
-    private async Task<ProduceResult> OpenAndAppendAsync(ProduceRequest request) => await (await OpenAsync()).AppendAsync(request.Batches);
+    /// <summary>
+    /// Appends that came while the log was being opened go on one after the other, and later ones behind them: a producer with several requests under way
+    /// has numbered its batches in the order in which it sent them.
+    /// </summary>
+    private async Task<ProduceResult> OpenAndAppendAsync(ProduceRequest request)
+    {
+        var before = _lastWaiting;
+        var passed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _lastWaiting = passed.Task;
+        _appendsWaiting++;
+        Task<ProduceResult> append;
+        try
+        {
+            await before;
+            var log = await OpenAsync();
+            append = log.AppendAsync(request.Batches);
+        }
+        finally
+        {
+            _appendsWaiting--;
+            passed.SetResult();
+        }
+
+        return await append;
+    }
 
     private async Task<FetchResult> OpenAndFetchAsync(FetchRequest request, CancellationToken cancellationToken) =>
         await (await OpenAsync()).FetchAsync(request, cancellationToken);

@@ -1,6 +1,9 @@
+using EmbeddedOrleans;
+using Microsoft.Extensions.DependencyInjection;
 using Orleans.Runtime;
 using OrleansStreams.Errors;
 using OrleansStreams.Records;
+using OrleansStreams.Storage;
 using static OrleansStreams.Log.LogFixture;
 
 namespace OrleansStreams.Log;
@@ -48,6 +51,27 @@ public sealed class PartitionGrainTests
         var after = await cluster.Partition("a").GetOffsetsAsync();
         after.HighWatermark.ShouldBe(2);
         after.LeaderEpoch.ShouldBeGreaterThan(before.LeaderEpoch);
+    }
+
+    [Fact]
+    public async Task Appends_that_meet_a_partition_while_it_is_opened_keep_the_order_in_which_they_were_sent()
+    {
+        // On pool threads, where some requests come just as the opening ends.
+        for (var round = 0; round < 20; round++)
+        {
+            await using var storage = new MemoryLogStorage();
+            await using var cluster = EmbeddedCluster.Create(new EmbeddedClusterOptions()
+                .AddGrainAssembly(typeof(PartitionLog).Assembly).AddMemoryGrainStorage("streams")
+                .ConfigureServices(services => services.AddSingleton<ILogStorage>(storage).AddStreamsGrains()));
+            cluster.AddSilo();
+            await cluster.GrainFactory.GetGrain<ITopicGrain>("a").CreateAsync(1, TopicConfig.Default);
+            var partition = cluster.GrainFactory.GetGrain<IPartitionGrain>(new TopicPartition("a", 0).GrainKey);
+
+            var results = await Task.WhenAll(Enumerable.Range(0, 300).Select(sequence => partition.AppendAsync(new ProduceRequest(Sequenced(7, sequence)))))
+                .WaitAsync(TimeSpan.FromSeconds(60));
+
+            results.Select(result => result.BaseOffset).ShouldBe(Enumerable.Range(0, 300).Select(offset => (long)offset));
+        }
     }
 
     [Fact]
