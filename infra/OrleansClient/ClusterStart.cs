@@ -14,12 +14,13 @@ internal sealed class ClusterStart(StreamsClusterClientOptions options, NpgsqlCo
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
-    private readonly long began = time.GetTimestamp();
+    private long? began;
 
     /// <exception cref="StreamsException">CoordinatorNotAvailable when it is not worth waiting any longer.</exception>
     public async Task<bool> ShouldRetryConnectionAttempt(Exception exception, CancellationToken cancellationToken)
     {
-        if (!MayPass(exception) || time.GetElapsedTime(began) >= options.ConnectTimeout)
+        began ??= time.GetTimestamp();
+        if (!MayPass(exception) || time.GetElapsedTime(began.Value) >= options.ConnectTimeout)
         {
             throw new StreamsException(StreamsErrorCode.CoordinatorNotAvailable, Explain(exception), inner: exception);
         }
