@@ -21,12 +21,12 @@ internal static class ActorRuntimeHosting
             return;
         }
 
-        var store = new EmbeddedPostgresStateStore();
+        var store = new PostgresStateStore();
         builder.Services.AddSingleton(store);
         silo.AddGrainStorage("streams", store);
     });
 
     /// <summary>Once the database is connected.</summary>
     public static void UseDatabase(IServiceProvider services, PostgresDatabase database) =>
-        services.GetService<EmbeddedPostgresStateStore>()?.Connect(database, services.GetRequiredService<Random>());
+        services.GetService<PostgresStateStore>()?.Connect(database, services.GetRequiredService<Random>());
 }
