@@ -10,7 +10,7 @@ internal static class ActorRuntimeHosting
     public const string Name = "embedded";
 
     /// <summary>Whether one process at a time may use the storage.</summary>
-    public const bool IsSingleProcess = true;
+    public static bool IsSingleProcess => true;
 
     public static void AddActorRuntime(this IHostApplicationBuilder builder, SiloSettings settings) => builder.UseEmbeddedOrleans(silo =>
     {

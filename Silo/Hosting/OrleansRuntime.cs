@@ -18,7 +18,7 @@ internal static class ActorRuntimeHosting
     public const string Name = "orleans";
 
     /// <summary>Whether one process at a time may use the storage.</summary>
-    public const bool IsSingleProcess = false;
+    public static bool IsSingleProcess => false;
 
     // The provider's name of its driver, and the storage that Orleans' streams keep their subscriptions in.
     private const string Invariant = "Npgsql";
