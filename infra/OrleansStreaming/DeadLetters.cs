@@ -20,7 +20,7 @@ namespace OrleansStreams.Streaming;
 /// </code>
 /// An agent that crashes between this and its next checkpoint writes it again.
 /// </summary>
-internal sealed class DeadLetters(LogStreamTopics topics, LogStreamWriter writer, LogStreamOptions options)
+internal sealed class DeadLetters(LogStreamWriter writer, LogStreamOptions options)
 {
     private const int MessageCharactersMax = 4096;
 
@@ -60,11 +60,8 @@ internal sealed class DeadLetters(LogStreamTopics topics, LogStreamWriter writer
         void Add(string name, string value) => headers.Add(new RecordHeader(name, Encoding.UTF8.GetBytes(value)));
     }
 
-    private async Task WriteAsync(byte[]? key, byte[]? value, List<RecordHeader> headers)
-    {
-        await topics.EnsureDeadLettersAsync();
-        await writer.WriteAsync(new ProducerRecord<byte[], byte[]>(options.DeadLetterTopic!, key, value) { Headers = headers });
-    }
+    private Task WriteAsync(byte[]? key, byte[]? value, List<RecordHeader> headers) =>
+        writer.WriteAsync(new ProducerRecord<byte[], byte[]>(options.DeadLetterTopic!, key, value) { Headers = headers });
 }
 
 /// <summary>A record of the topic that is no event, copied out of what was fetched.</summary>

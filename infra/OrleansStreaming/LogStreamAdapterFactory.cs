@@ -32,8 +32,8 @@ internal sealed class LogStreamAdapterFactory : IQueueAdapterFactory, IQueueAdap
         _logger = logger;
         var client = new StreamsClient(grains, time, new Random());
         _topics = new LogStreamTopics(client.Admin, options, provider);
-        _writer = new LogStreamWriter(client, options.Producer);
-        _deadLetters = new DeadLetters(_topics, _writer, options);
+        _writer = new LogStreamWriter(client, _topics, options.Producer);
+        _deadLetters = new DeadLetters(_writer, options);
         _mapper = new LogStreamQueueMapper(options.Topic!, options.Partitions);
     }
 
@@ -75,7 +75,7 @@ internal sealed class LogStreamAdapterFactory : IQueueAdapterFactory, IQueueAdap
         Task.FromResult<IStreamFailureHandler>(new DeliveryFailureHandler(() => _queues.GetValueOrDefault(queueId), _deadLetters, _options, _time, _logger));
 
     /// <inheritdoc/>
-    public async Task QueueMessageBatchAsync<T>(StreamId streamId, IEnumerable<T> events, StreamSequenceToken? token, Dictionary<string, object>? requestContext)
+    public Task QueueMessageBatchAsync<T>(StreamId streamId, IEnumerable<T> events, StreamSequenceToken? token, Dictionary<string, object>? requestContext)
     {
         if (token is not null)
         {
@@ -91,8 +91,7 @@ internal sealed class LogStreamAdapterFactory : IQueueAdapterFactory, IQueueAdap
             Partition = _mapper.PartitionOf(key),
             Headers = StreamRecordFormat.HeadersOf(streamId, context),
         };
-        await _topics.EnsureTopicAsync();
-        await _writer.WriteAsync(record);
+        return _writer.WriteAsync(record);
     }
 
     /// <inheritdoc/>

@@ -8,8 +8,15 @@ internal sealed class LogStreamTopics(AdminClient admin, LogStreamOptions option
     // Headers that say why come on top of a record that may be as large as its own topic allows.
     private const int DeadLetterRoomBytes = 64 * 1024;
 
+    // The most that max.message.bytes may be.
+    private const int MessageBytesMax = 64 * 1024 * 1024;
+
     private volatile bool _hasTopic;
     private volatile bool _hasDeadLetters;
+
+    /// <summary>Makes one of the provider's topics when it is missing.</summary>
+    /// <exception cref="StreamsException">As <see cref="EnsureTopicAsync"/>.</exception>
+    public Task EnsureAsync(string topic) => topic == options.Topic ? EnsureTopicAsync() : EnsureDeadLettersAsync();
 
     /// <summary>Makes the topic when it is missing, and checks that it has the partitions that the queues are.</summary>
     /// <exception cref="StreamsException">InvalidConfig for another number of partitions; what the topic answers.</exception>
@@ -33,20 +40,18 @@ internal sealed class LogStreamTopics(AdminClient admin, LogStreamOptions option
         _hasTopic = true;
     }
 
-    /// <summary>Makes the dead-letter topic when it is missing.</summary>
-    /// <exception cref="StreamsException">What the topic answers.</exception>
-    public async Task EnsureDeadLettersAsync(CancellationToken cancellationToken = default)
+    /// <summary>Forgets that the topic is there: somebody found it missing.</summary>
+    public void Forget() => _hasTopic = false;
+
+    private async Task EnsureDeadLettersAsync()
     {
         if (!_hasDeadLetters)
         {
-            var config = options.TopicConfig with { MaxMessageBytes = Math.Min(options.TopicConfig.MaxMessageBytes, int.MaxValue - DeadLetterRoomBytes) + DeadLetterRoomBytes };
-            await EnsureAsync(options.DeadLetterTopic!, config, cancellationToken);
+            var config = options.TopicConfig with { MaxMessageBytes = Math.Min(options.TopicConfig.MaxMessageBytes + DeadLetterRoomBytes, MessageBytesMax) };
+            await EnsureAsync(options.DeadLetterTopic!, config, CancellationToken.None);
             _hasDeadLetters = true;
         }
     }
-
-    /// <summary>Forgets that the topic is there: somebody found it missing.</summary>
-    public void Forget() => _hasTopic = false;
 
     private async Task<Log.TopicDescription> EnsureAsync(string name, Log.TopicConfig config, CancellationToken cancellationToken)
     {

@@ -17,7 +17,13 @@ internal sealed class LogStreamWriter : IDisposable
     private readonly Lock _gate = new();
     private bool _isRunning;
 
-    public LogStreamWriter(StreamsClient client, ProducerOptions options) => _producer = client.CreateProducer(Serdes.Bytes, Serdes.Bytes, options);
+    private readonly LogStreamTopics _topics;
+
+    public LogStreamWriter(StreamsClient client, LogStreamTopics topics, ProducerOptions options)
+    {
+        _topics = topics;
+        _producer = client.CreateProducer(Serdes.Bytes, Serdes.Bytes, options);
+    }
 
     /// <summary>Writes a record; done when the log has it.</summary>
     /// <exception cref="StreamsException">What the producer answers.</exception>
@@ -68,6 +74,8 @@ internal sealed class LogStreamWriter : IDisposable
         {
             try
             {
+                // Here and not at the sender, because two that wait for a topic could change places.
+                await _topics.EnsureAsync(pending.Record.Topic);
                 _ = SettleAsync(pending.Written, await _producer.EnqueueAsync(pending.Record));
             }
             catch (Exception error)

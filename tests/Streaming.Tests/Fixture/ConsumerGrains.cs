@@ -1,3 +1,4 @@
+using Orleans.Placement;
 using Orleans.Streams.Core;
 
 namespace OrleansStreams.Streaming.Fixture;
@@ -16,6 +17,7 @@ public interface IExplicitConsumer : IGrainWithStringKey
     Task<string> WhereAsync();
 }
 
+[RandomPlacement]
 public sealed class ExplicitConsumer(ILocalSiloDetails silo) : Grain, IExplicitConsumer, IAsyncObserver<string>, IAsyncBatchObserver<string>
 {
     private Probe Probe => Probe.For(this.GetPrimaryKeyString());
@@ -60,6 +62,7 @@ public sealed class ExplicitConsumer(ILocalSiloDetails silo) : Grain, IExplicitC
 public interface IImplicitConsumer : IGrainWithStringKey;
 
 /// <summary>Existing Orleans code: a consumer that the stream's namespace subscribes. Its key is the stream's and names its probe.</summary>
+[RandomPlacement]
 [ImplicitStreamSubscription(Namespace)]
 public sealed class ImplicitConsumer(ILocalSiloDetails silo) : Grain, IImplicitConsumer, IStreamSubscriptionObserver, IAsyncObserver<string>
 {

@@ -31,3 +31,11 @@ internal sealed class SharedGrainStorage(ConcurrentDictionary<string, (BinaryDat
         return Task.CompletedTask;
     }
 }
+
+/// <summary>The log's own grains keep plain records.</summary>
+internal sealed class PlainJson : IGrainStorageSerializer
+{
+    public BinaryData Serialize<T>(T? input) => BinaryData.FromObjectAsJson(input);
+
+    public T Deserialize<T>(BinaryData input) => input.ToObjectFromJson<T>()!;
+}

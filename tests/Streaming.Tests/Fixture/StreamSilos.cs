@@ -90,10 +90,8 @@ public sealed class StreamSilos : IAsyncDisposable
                 options.TableRefreshTimeout = TimeSpan.FromSeconds(2);
             });
             silo.Configure<SiloMessagingOptions>(options => options.ResponseTimeout = TimeSpan.FromSeconds(10));
-            foreach (var storage in new[] { "streams", "PubSubStore" })
-            {
-                silo.Services.AddKeyedSingleton<IGrainStorage>(storage, (services, _) => new SharedGrainStorage(_states, services.GetRequiredService<IGrainStorageSerializer>()));
-            }
+            silo.Services.AddKeyedSingleton<IGrainStorage>("streams", (_, _) => new SharedGrainStorage(_states, new PlainJson()));
+            silo.Services.AddKeyedSingleton<IGrainStorage>("PubSubStore", (services, _) => new SharedGrainStorage(_states, services.GetRequiredService<IGrainStorageSerializer>()));
 
             _configureSilo(silo);
         });
