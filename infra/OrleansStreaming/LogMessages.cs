@@ -25,4 +25,7 @@ internal static partial class LogMessages
 
     [LoggerMessage(1706, LogLevel.Warning, "Queues could not be spread anew; the next change of the cluster tries it again")]
     public static partial void BalanceFailed(this ILogger logger, Exception exception);
+
+    [LoggerMessage(1707, LogLevel.Warning, "The agent of stream {Stream} could not be woken: a new subscription is served from the stream's next event on")]
+    public static partial void WakeUpFailed(this ILogger logger, Exception exception, StreamId stream);
 }

@@ -85,13 +85,20 @@ internal sealed class LogStreamAdapterFactory : IQueueAdapterFactory, IQueueAdap
         // Serialized before anything is awaited: the sender may change its events afterwards.
         var value = _format.Write(events.Cast<object>());
         var context = _format.WriteContext(requestContext);
-        var key = StreamRecordFormat.KeyOf(streamId);
-        var record = new ProducerRecord<byte[], byte[]>(_options.Topic!, key, value)
+        return WriteAsync(streamId, value, context);
+    }
+
+    /// <summary>Has the stream's agent look for its subscriptions.</summary>
+    public async Task WakeAsync(StreamId streamId)
+    {
+        try
         {
-            Partition = _mapper.PartitionOf(key),
-            Headers = StreamRecordFormat.HeadersOf(streamId, context),
-        };
-        return _writer.WriteAsync(record);
+            await WriteAsync(streamId, value: null, requestContext: null);
+        }
+        catch (Exception error)
+        {
+            _logger.WakeUpFailed(error, streamId);
+        }
     }
 
     /// <inheritdoc/>
@@ -114,6 +121,16 @@ internal sealed class LogStreamAdapterFactory : IQueueAdapterFactory, IQueueAdap
 
     /// <inheritdoc/>
     public void Dispose() => _writer.Dispose();
+
+    private Task<RecordMetadata> WriteAsync(StreamId stream, byte[]? value, byte[]? requestContext)
+    {
+        var key = StreamRecordFormat.KeyOf(stream);
+        return _writer.WriteAsync(new ProducerRecord<byte[], byte[]>(_options.Topic!, key, value)
+        {
+            Partition = _mapper.PartitionOf(key),
+            Headers = StreamRecordFormat.HeadersOf(stream, requestContext),
+        });
+    }
 
     private TopicPartition PartitionOf(QueueId queue) => new(_options.Topic!, LogStreamQueueMapper.PartitionOf(queue));
 }

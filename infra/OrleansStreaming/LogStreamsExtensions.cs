@@ -36,6 +36,7 @@ public static class LogStreamsExtensions
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         silo.Services.Configure<LogStreamOptions>(name, options => configure?.Invoke(options));
         silo.Services.TryAddEnumerable(ServiceDescriptor.Singleton<IOutgoingGrainCallFilter, DeliveryWatch>());
+        silo.Services.TryAddEnumerable(ServiceDescriptor.Singleton<IOutgoingGrainCallFilter, SubscriptionWatch>());
         silo.Services.AddSingleton<IConfigurationValidator>(services => new LogStreamValidator(services, name));
         var streams = new SiloPersistentStreamConfigurator(name, services => services(silo.Services), LogStreamAdapterFactory.Create);
         streams.ConfigurePullingAgent(agents => agents.Configure(options => options.GetQueueMsgsTimerPeriod = s_pollPeriod));
@@ -62,6 +63,7 @@ public static class LogStreamsExtensions
         ArgumentNullException.ThrowIfNull(client);
         ArgumentException.ThrowIfNullOrWhiteSpace(name);
         client.Services.Configure<LogStreamOptions>(name, options => configure?.Invoke(options));
+        client.Services.TryAddEnumerable(ServiceDescriptor.Singleton<IOutgoingGrainCallFilter, SubscriptionWatch>());
         var streams = new ClusterClientPersistentStreamConfigurator(name, client, LogStreamAdapterFactory.Create);
         configureStreams?.Invoke(streams);
         return client;

@@ -140,7 +140,7 @@ internal sealed class QueueReceiver(
             queue.Recent.AdvanceTo(_next);
         }
 
-        return records.ConvertAll(record => (IBatchContainer)new ReceivedRecord(record));
+        return records.ConvertAll(record => record.IsWakeUp ? new StreamWakeUp(record.Stream, record.Offset) : (IBatchContainer)new ReceivedRecord(record));
     }
 
     /// <summary>Reads the log for a subscription that lags, and for all others that lag within what is read.</summary>
@@ -168,7 +168,7 @@ internal sealed class QueueReceiver(
         }
 
         var records = Decode(fetched, from, foreign: null);
-        return queue.ReadAhead(records, from, Math.Max(fetched.NextOffset, from));
+        return queue.ReadAhead(records.Where(record => !record.IsWakeUp), from, Math.Max(fetched.NextOffset, from));
     }
 
     private async Task<List<StreamRecord>> DecodeAsync(FetchResult fetched, long from)

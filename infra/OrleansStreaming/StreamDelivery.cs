@@ -163,7 +163,7 @@ internal sealed class StreamRecordGroup : IStreamDeliveryCarrier, IBatchContaine
     public bool ImportRequestContext() => _containers[0].ImportRequestContext();
 }
 
-/// <summary>Tells an agent that a stream has something to deliver again, and is never delivered itself: the queue's cache leaves it out.</summary>
+/// <summary>Tells an agent that a stream has something to deliver again, or a new subscription, and is never delivered itself: the queue's cache leaves it out.</summary>
 internal sealed class StreamWakeUp(StreamId stream, long offset) : IBatchContainer
 {
     public StreamId StreamId => stream;

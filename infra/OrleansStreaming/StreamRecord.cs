@@ -1,7 +1,7 @@
 namespace OrleansStreams.Streaming;
 
 /// <summary>An event, or several that were sent as a batch, as a queue holds it: one record of the topic, its bytes copied out of what was fetched.</summary>
-internal sealed class StreamRecord(long offset, StreamId stream, byte[] events, byte[]? requestContext)
+internal sealed class StreamRecord(long offset, StreamId stream, byte[]? events, byte[]? requestContext)
 {
     // What the object itself takes, roughly: small events must not make a cache of bytes large.
     private const int OverheadBytes = 128;
@@ -10,11 +10,14 @@ internal sealed class StreamRecord(long offset, StreamId stream, byte[] events, 
 
     public StreamId Stream => stream;
 
-    /// <summary>The events in Orleans' serialization.</summary>
-    public byte[] Events => events;
+    /// <summary>Whether it is no event but a wake-up of its stream's agent, which nobody is given.</summary>
+    public bool IsWakeUp => events is null;
+
+    /// <summary>The events in Orleans' serialization; empty for a wake-up.</summary>
+    public byte[] Events => events ?? [];
 
     /// <summary>The sender's request context in Orleans' serialization, or null.</summary>
     public byte[]? RequestContext => requestContext;
 
-    public int Bytes => OverheadBytes + events.Length + (requestContext?.Length ?? 0) + stream.FullKey.Length;
+    public int Bytes => OverheadBytes + Events.Length + (requestContext?.Length ?? 0) + stream.FullKey.Length;
 }

@@ -20,6 +20,7 @@ internal sealed record StreamEvents([property: Id(0)] List<object> Events);
 ///           orleans-namespace        the namespace's bytes, which tell "a" / "b/c" from "a/b" / "c"; left out when there is none
 ///           orleans-request-context  the sender's RequestContext, a Dictionary&lt;string, object&gt; in Orleans' serialization; left out when it was empty
 /// </code>
+/// A record without a value is a wake-up: no event, it only says that the stream has a new subscription.
 /// </summary>
 internal sealed class StreamRecordFormat(Serializer serializer)
 {
@@ -83,8 +84,8 @@ internal sealed class StreamRecordFormat(Serializer serializer)
             }
         }
 
-        record = version is { } value && value.Span.SequenceEqual(s_version) && !view.ValueIsNull && TryReadStream(view.Key, ns.GetValueOrDefault().Span, out var stream)
-            ? new StreamRecord(view.Offset, stream, view.Value.ToArray(), context?.ToArray())
+        record = version is { } value && value.Span.SequenceEqual(s_version) && TryReadStream(view.Key, ns.GetValueOrDefault().Span, out var stream)
+            ? new StreamRecord(view.Offset, stream, view.ValueIsNull ? null : view.Value.ToArray(), context?.ToArray())
             : null;
         return record is not null;
     }

@@ -53,6 +53,30 @@ public sealed class RewindTests(SharedSilos shared)
         probe.Errors.ShouldBeEmpty();
     }
 
+    [Fact]
+    public async Task A_new_subscription_with_an_old_token_is_served_although_its_stream_is_silent_since_its_agent_started()
+    {
+        await using var silos = await StreamSilos.StartAsync(2, "silent", options => options.Partitions = 2);
+        var stream = silos.Stream<string>("silent", "rewind", "silent");
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(i => stream.OnNextAsync($"{i}")));
+        var partition = new LogStreamQueueMapper("streams-silent", 2).PartitionOf(StreamRecordFormat.KeyOf(stream.StreamId));
+        await Wait.UntilAsync(async () => await silos.CheckpointAsync("silent", partition) == 10, "the checkpoint, as nobody subscribes");
+
+        // Agents that start anew know no stream before an event of it comes.
+        foreach (var command in new[] { PersistentStreamProviderCommand.StopAgents, PersistentStreamProviderCommand.StartAgents })
+        {
+            foreach (var silo in silos.Silos)
+            {
+                await silo.Services.GetRequiredKeyedService<Orleans.Providers.IControllable>("silent").ExecuteCommand((int)command, null!);
+            }
+        }
+
+        await silos.Client.GetGrain<IExplicitConsumer>("silent").SubscribeAsync("silent", stream.StreamId, new EventSequenceTokenV2(3));
+        var probe = Probe.For("silent");
+        await probe.UntilAsync(p => p.Completed.Length == 7, "what the log has from the token on");
+        probe.Items.ShouldBe(Enumerable.Range(3, 7).Select(i => $"{i}"));
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
