@@ -46,8 +46,7 @@ internal static class DemoRun
             DataPath = Path.GetFullPath(options.Data ?? SiloSettings.DefaultDataPath("demo")),
 
             // Nobody else comes to this silo, so that any ports do: a server may run beside it.
-            SiloPort = 0,
-            GatewayPort = 0,
+            Cluster = new ClusterSettings { SiloPort = 0, GatewayPort = 0 },
 
             // A guest on somebody's machine: a million rows take about the memory of a thousand. The tasks follow close behind the log's end anyway.
             TailCacheBytes = 8L * 1024 * 1024,

@@ -10,7 +10,7 @@ internal static class ActorRuntimeHosting
     public const string Name = "embedded";
 
     /// <summary>Whether one process at a time may use the storage.</summary>
-    public const bool IsSingleProcess = true;
+    public static bool IsSingleProcess => true;
 
     public static void AddActorRuntime(this IHostApplicationBuilder builder, SiloSettings settings) => builder.UseEmbeddedOrleans(silo =>
     {
@@ -21,12 +21,12 @@ internal static class ActorRuntimeHosting
             return;
         }
 
-        var store = new EmbeddedPostgresStateStore();
+        var store = new PostgresStateStore();
         builder.Services.AddSingleton(store);
         silo.AddGrainStorage("streams", store);
     });
 
     /// <summary>Once the database is connected.</summary>
     public static void UseDatabase(IServiceProvider services, PostgresDatabase database) =>
-        services.GetService<EmbeddedPostgresStateStore>()?.Connect(database, services.GetRequiredService<Random>());
+        services.GetService<PostgresStateStore>()?.Connect(database, services.GetRequiredService<Random>());
 }

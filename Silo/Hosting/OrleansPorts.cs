@@ -11,7 +11,7 @@ internal static class OrleansPorts
     /// cluster without a word, so it is told before anything starts.
     /// </summary>
     /// <exception cref="StreamsException">InvalidConfig, naming the setting.</exception>
-    public static SiloSettings Resolve(SiloSettings settings)
+    public static ClusterSettings Resolve(ClusterSettings settings)
     {
         using var silo = Listen("silo-port", settings.SiloPort);
 

@@ -25,8 +25,17 @@ internal static class SiloCommandLine
           --sample BOOL         whether the sample application flight-delays runs (default true)
           --sample-rate N       the sample's flights per second, to watch it at work (default 0: as fast as it goes)
           --limits:NAME N       a limit, for example --limits:pending-bytes 67108864; the README has the table
-          --cluster-id ID, --service-id ID, --silo-port PORT, --gateway-port PORT
-                                for ActorRuntime=orleans
+        For ActorRuntime=orleans, where silos with one --postgres and one --cluster-id are a cluster:
+          --cluster-id ID, --service-id ID
+                                the cluster's and the service's name (default streams)
+          --silo-port PORT, --gateway-port PORT
+                                for other silos (default 11111) and for clients (default 30000); 0: any that is free
+          --advertised-address ADDRESS
+                                where they reach this silo (default: this machine's first address that isn't loopback)
+          --probe-timeout-ms MS, --probes-missed-max N, --death-votes N
+                                when a silo that doesn't answer is declared dead (default 500, 2, 1)
+          --response-timeout-ms MS
+                                how long a call between grains may take (default 30000)
         Every option can be given as an environment variable too, with _ for -: STREAMS_DATA, STREAMS_URLS, STREAMS_FLUSH_INTERVAL, ...
         Settings of ASP.NET Core (--Logging:LogLevel:Default Debug, --environment NAME) work as everywhere.
         """;
@@ -34,8 +43,8 @@ internal static class SiloCommandLine
     private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
         "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "maintenance-ms", "postgres", "schema", "migrate",
-        "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "sample-rate", "cluster-id", "service-id", "silo-port", "gateway-port", "environment",
-        "http_ports", "https_ports",
+        "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "sample-rate", "cluster-id", "service-id", "silo-port", "gateway-port",
+        "advertised-address", "probe-timeout-ms", "probes-missed-max", "death-votes", "response-timeout-ms", "environment", "http_ports", "https_ports",
     };
 
     /// <summary>

@@ -57,17 +57,8 @@ public sealed record SiloSettings
     /// <summary>Whether that schema is made and brought to this version at the start (<c>migrate</c>: on or off).</summary>
     public bool Migrate { get; init; } = true;
 
-    /// <summary>The Orleans cluster's id (<c>cluster-id</c>), in the orleans build only.</summary>
-    public string ClusterId { get; init; } = "streams";
-
-    /// <summary>The Orleans service's id (<c>service-id</c>), in the orleans build only.</summary>
-    public string ServiceId { get; init; } = "streams";
-
-    /// <summary>The port between silos (<c>silo-port</c>; 0: any that is free), in the orleans build only.</summary>
-    public int SiloPort { get; init; } = 11111;
-
-    /// <summary>The port for clients (<c>gateway-port</c>; 0: any that is free), in the orleans build only.</summary>
-    public int GatewayPort { get; init; } = 30000;
+    /// <summary>What makes this silo a member of a cluster, in the orleans build only.</summary>
+    public ClusterSettings Cluster { get; init; } = new();
 
     /// <summary>Limits that differ from their defaults, by name (<c>limits:NAME</c>; the README has the table).</summary>
     public IReadOnlyDictionary<string, long> Limits { get; init; } = new Dictionary<string, long>();
@@ -92,6 +83,7 @@ public sealed record SiloSettings
         ArgumentNullException.ThrowIfNull(configuration);
         var data = configuration["data"];
         CheckUrls(configuration["urls"]);
+        var postgres = new[] { configuration["postgres"], configuration.GetConnectionString("Streams") }.FirstOrDefault(text => !string.IsNullOrWhiteSpace(text));
         return new SiloSettings
         {
             DataPath = Path.GetFullPath(string.IsNullOrWhiteSpace(data) ? DefaultDataPath("silo") : data),
@@ -109,7 +101,7 @@ public sealed record SiloSettings
             OpenFilesMax = (int)Number(configuration, "open-files-max", 1024, 1, 1_000_000),
             Sample = configuration["sample"] is not { Length: > 0 } sample || (bool.TryParse(sample, out var on) ? on : throw Invalid("sample", sample, "true or false")),
             SampleRate = Number(configuration, "sample-rate", 0, 0, 1_000_000_000),
-            PostgreSql = new[] { configuration["postgres"], configuration.GetConnectionString("Streams") }.FirstOrDefault(text => !string.IsNullOrWhiteSpace(text)),
+            PostgreSql = postgres,
             PostgreSqlSchema = configuration["schema"] is { Length: > 0 } schema ? schema : "streams",
             PostgreSqlWriters = (int)Number(configuration, "postgres-writers", 4, 1, 64),
             PostgreSqlReaders = (int)Number(configuration, "postgres-readers", 4, 1, 64),
@@ -120,10 +112,7 @@ public sealed record SiloSettings
                 "off" => false,
                 var other => throw Invalid("migrate", other, "on or off"),
             },
-            ClusterId = configuration["cluster-id"] ?? "streams",
-            ServiceId = configuration["service-id"] ?? "streams",
-            SiloPort = Port(configuration, "silo-port", 11111),
-            GatewayPort = Port(configuration, "gateway-port", 30000),
+            Cluster = ClusterSettings.From(configuration, postgres is not null),
             Limits = SiloLimit.Read(configuration),
         };
     }
@@ -150,20 +139,13 @@ public sealed record SiloSettings
         }
     }
 
-    private static int Port(IConfiguration configuration, string name, int otherwise) => configuration[name] switch
-    {
-        null or "" => otherwise,
-        var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port < 65536 => port,
-        var text => throw Invalid(name, text, "a port from 1 to 65535, or 0 for any that is free"),
-    };
-
-    private static long Number(IConfiguration configuration, string name, long otherwise, long min, long max) => configuration[name] switch
+    internal static long Number(IConfiguration configuration, string name, long otherwise, long min, long max) => configuration[name] switch
     {
         null or "" => otherwise,
         var text when long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= min && number <= max => number,
         var text => throw Invalid(name, text, string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}")),
     };
 
-    private static StreamsException Invalid(string name, string value, string allowed) =>
+    internal static StreamsException Invalid(string name, string value, string allowed) =>
         new(StreamsErrorCode.InvalidConfig, $"the setting '{name}' is '{value}'; it must be {allowed}");
 }

@@ -8,7 +8,7 @@ namespace OrleansStreams.Silo.Tests.Postgres;
 
 public sealed class PostgresStateStoreTests : GrainStateStoreTests, IAsyncLifetime
 {
-    private readonly EmbeddedPostgresStateStore store = new();
+    private readonly PostgresStateStore store = new();
     private PostgresServer server = null!;
     private PostgresDatabase database = null!;
 
@@ -28,7 +28,7 @@ public sealed class PostgresStateStoreTests : GrainStateStoreTests, IAsyncLifeti
     {
         var etag = await Store.WriteAsync(Address, Bytes("1"), null);
         await using var again = server.Database(database.Options);
-        var reopened = new EmbeddedPostgresStateStore();
+        var reopened = new PostgresStateStore();
         reopened.Connect(again, new Random(2));
         Text((await reopened.ReadAsync(Address))!).ShouldBe("1");
         await reopened.WriteAsync(Address, Bytes("2"), etag);

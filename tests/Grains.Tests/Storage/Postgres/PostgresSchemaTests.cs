@@ -56,24 +56,35 @@ public sealed class PostgresSchemaTests : IAsyncLifetime
             await log.AppendAsync(TestBatches.Of("a"));
         }
 
-        await _server.ExecuteAsync($"DROP TABLE {_options.Schema}.states; DELETE FROM {_options.Schema}.schema_version WHERE version = 2");
-        await RefusedAsync(StreamsErrorCode.IncompatibleState, "has version 1 and this build needs version", _options with { Migrate = false });
-        await using var again = new OwnDatabaseStorage(_options);
+        await using var again = new OwnDatabaseStorage(_options with { Migrate = false });
         await using var kept = await again.OpenAsync(new LogId("kept"), new LogOptions());
         kept.DurableEndOffset.ShouldBe(1);
-        await using var notMigrating = _server.Database(_options with { Migrate = false });
-        await notMigrating.StartAsync();
+    }
+
+    [Fact]
+    public async Task Every_earlier_version_is_brought_up_to_date_with_its_logs_and_states()
+    {
+        foreach (var version in SchemaMigration.All.SkipLast(1).Select(migration => migration.Version))
+        {
+            var options = _server.Options();
+            await MigrateToAsync(version, options);
+            await _server.ExecuteAsync(
+                $"INSERT INTO {options.Schema}.logs (name, leader_epoch) VALUES ('of-before', 7)" +
+                (version >= 2 ? $"; INSERT INTO {options.Schema}.states VALUES ('\\x01', 'a/b/c', 3, gen_random_uuid(), '{{}}')" : string.Empty));
+            await RefusedAsync(StreamsErrorCode.IncompatibleState, $"has version {version} and this build needs version", options with { Migrate = false });
+
+            await using var storage = new OwnDatabaseStorage(options);
+            await using var log = await storage.OpenAsync(new LogId("of-before"), new LogOptions());
+            log.LeaderEpoch.ShouldBe(8, $"from version {version}");
+            (await _server.ExecuteAsync($"SELECT count(*) FROM {options.Schema}.states")).ShouldBe(version >= 2 ? 1L : 0L);
+            (await _server.ExecuteAsync($"SELECT count(*) FROM {options.Schema}.schema_version")).ShouldBe((long)SchemaMigration.All.Count);
+        }
     }
 
     [Fact]
     public async Task A_migration_that_fails_leaves_nothing_behind()
     {
-        await using var connection = await _server.ConnectAsync();
-        await using (var path = new Npgsql.NpgsqlCommand($"SET search_path TO {_options.Schema}", connection))
-        {
-            await path.ExecuteNonQueryAsync();
-        }
-
+        await using var connection = await ConnectAsync(_options);
         var migrator = new SchemaMigrator(_options.Schema, true, [.. SchemaMigration.All, new SchemaMigration(900, "900_bad", "CREATE TABLE half (id int); SELECT 1 / 0")]);
         await Should.ThrowAsync<Npgsql.PostgresException>(() => migrator.RunAsync(connection, CancellationToken.None));
         (await _server.ExecuteAsync($"SELECT to_regnamespace('{_options.Schema}') IS NULL")).ShouldBe(true);
@@ -166,6 +177,20 @@ public sealed class PostgresSchemaTests : IAsyncLifetime
 
             patience.Token.ThrowIfCancellationRequested();
         }
+    }
+
+    private async Task<Npgsql.NpgsqlConnection> ConnectAsync(PostgresOptions options)
+    {
+        var connection = await _server.ConnectAsync();
+        await using var path = new Npgsql.NpgsqlCommand($"SET search_path TO {options.Schema}", connection);
+        await path.ExecuteNonQueryAsync();
+        return connection;
+    }
+
+    private async Task MigrateToAsync(int version, PostgresOptions options)
+    {
+        await using var connection = await ConnectAsync(options);
+        await new SchemaMigrator(options.Schema, true, [.. SchemaMigration.All.Take(version)]).RunAsync(connection, CancellationToken.None);
     }
 
     private Task RefusedAsync(StreamsErrorCode code, string message, string connectionString) => RefusedAsync(code, message, _options with { ConnectionString = connectionString });

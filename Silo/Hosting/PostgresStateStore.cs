@@ -6,10 +6,10 @@ using OrleansStreams.Storage.Postgres;
 namespace OrleansStreams.Silo.Hosting;
 
 /// <summary>
-/// Grain state of the embedded runtime in the same database as the logs: a machine that loses its disks loses nothing. It is registered before there are
-/// services, so the database comes in later, before any grain runs.
+/// Grain state in the same database as the logs, in both runtimes: a schema can change hands between them. It is registered before there are services, so
+/// the database comes in later, before any grain runs.
 /// </summary>
-internal sealed class EmbeddedPostgresStateStore : IGrainStateStore
+internal sealed class PostgresStateStore : IGrainStateStore
 {
     private PostgresStates? states;
 

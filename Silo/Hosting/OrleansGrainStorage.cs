@@ -5,17 +5,16 @@ using Orleans.Storage;
 namespace OrleansStreams.Silo.Hosting;
 
 /// <summary>
-/// Grain state in files, for one silo without PostgreSQL. The files are those of the embedded host, written by the same code: a data folder
-/// can change hands between the two builds.
+/// The state of the product's own grains, in the same files or table and by the same code as in the embedded host: a data folder or a schema can change
+/// hands between the two builds. Not Orleans' AdoNet storage, which takes a string key that looks like a number for one: topics "a", "A" and "0a" would
+/// share a state there; nor does it know what became of a write whose connection was lost.
 /// </summary>
-internal sealed class OrleansFileGrainStorage(string folder) : IGrainStorage
+internal sealed class OrleansGrainStorage(IGrainStateStore store) : IGrainStorage
 {
-    private readonly FileGrainStateStore _files = new(folder);
-
     public async Task ReadStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
     {
         var address = AddressOf(stateName, grainId);
-        var stored = await _files.ReadAsync(address);
+        var stored = await store.ReadAsync(address);
         grainState.State = stored is null ? Activator.CreateInstance<T>() : Deserialize<T>(address, stored.Json.Span);
         grainState.ETag = stored?.Etag;
         grainState.RecordExists = stored is not null;
@@ -25,13 +24,13 @@ internal sealed class OrleansFileGrainStorage(string folder) : IGrainStorage
     {
         // Made into JSON before the first await: the grain may change its state while the file is written.
         var json = JsonSerializer.SerializeToUtf8Bytes(grainState.State);
-        grainState.ETag = await _files.WriteAsync(AddressOf(stateName, grainId), json, grainState.ETag);
+        grainState.ETag = await store.WriteAsync(AddressOf(stateName, grainId), json, grainState.ETag);
         grainState.RecordExists = true;
     }
 
     public async Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
     {
-        await _files.ClearAsync(AddressOf(stateName, grainId), grainState.ETag);
+        await store.ClearAsync(AddressOf(stateName, grainId), grainState.ETag);
         grainState.State = Activator.CreateInstance<T>();
         grainState.ETag = null;
         grainState.RecordExists = false;
