@@ -15,6 +15,9 @@ internal sealed class GrainCluster : IAsyncDisposable
     /// <summary>Calls from outside the silos, which outlives crashes of any of them.</summary>
     public IGrainFactory Grains => _cluster.GrainFactory;
 
+    /// <summary>Calls from within the first silo, to which those from outside are the same here.</summary>
+    public IGrainFactory InnerGrains => _cluster.GrainFactory;
+
     /// <summary>The services of the first silo.</summary>
     public IServiceProvider Services => _cluster.Silos[0].Services;
 
