@@ -1,4 +1,3 @@
-using OrleansStreams.Clients;
 using OrleansStreams.Errors;
 using OrleansStreams.Log;
 using OrleansStreams.Processing;
@@ -56,10 +55,12 @@ public static class StreamsSilo
 
         // What stops a start is thrown, and told by the program in one line; these would tell it before, with a stack trace.
         var start = new HostStart();
-        builder.Services.AddSingleton<IHostedService>(start);
+        builder.Services.AddSingleton(start).AddSingleton<IHostedService>(start);
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => start.IsOver && level >= LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.None);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
+        var orleans = Enum.TryParse<LogLevel>(builder.Configuration["Logging:LogLevel:Orleans"], ignoreCase: true, out var asked) ? asked : LogLevel.Warning;
+        builder.Logging.AddFilter("Orleans.", level => level >= orleans && !start.HasFailed);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
         if (settings.PostgreSql is { } connection)
@@ -91,7 +92,7 @@ public static class StreamsSilo
         var streams = new StreamsOptions { Flush = settings.Flush, FlushInterval = settings.FlushInterval, MaintenanceInterval = settings.MaintenanceInterval };
         builder.Services.AddStreamsGrains(LimitsOf(settings).Aggregate(streams, (options, limit) => limit.Limit.Apply(options, limit.Value)));
         builder.Services.Configure<StreamsApiOptions>(options => LimitsOf(settings).ForEach(limit => limit.Limit.ApplyToApi(options, (int)Math.Min(limit.Value, int.MaxValue))));
-        builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
+        builder.Services.AddStreamsClient();
         builder.Services.AddStreamApplication(FlightDelays.Name, (flights, parameters) => FlightDelays.Build(flights, parameters, settings.DataPath));
         builder.AddActorRuntime(settings);
         builder.Services.AddPartitionUpkeep();

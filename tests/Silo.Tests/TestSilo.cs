@@ -43,7 +43,7 @@ public sealed class TestSilo : IAsyncDisposable
         builder.Services.AddSingleton<ILogStorage, FileLogStorage>();
         builder.Services.AddSingleton(new FileLogStorageOptions { RootPath = Path.Combine(folder, "logs") });
         builder.Services.AddStreamsGrains(new OrleansStreams.Log.StreamsOptions { Flush = FlushMode.OperatingSystem });
-        builder.Services.AddSingleton(provider => new OrleansStreams.Clients.StreamsClient(provider.GetRequiredService<IGrainFactory>(), TimeProvider.System, Random.Shared));
+        builder.Services.AddStreamsClient();
         builder.AddActorRuntime(new SiloSettings { DataPath = folder, Cluster = new ClusterSettings { SiloPort = 0, GatewayPort = 0 } });
         builder.Services.AddStreamsApi();
         builder.Services.Configure(configure ?? (_ => { }));
