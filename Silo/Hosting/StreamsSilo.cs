@@ -55,10 +55,12 @@ public static class StreamsSilo
 
         // What stops a start is thrown, and told by the program in one line; these would tell it before, with a stack trace.
         var start = new HostStart();
-        builder.Services.AddSingleton<IHostedService>(start);
+        builder.Services.AddSingleton(start).AddSingleton<IHostedService>(start);
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => start.IsOver && level >= LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.None);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
+        var orleans = Enum.TryParse<LogLevel>(builder.Configuration["Logging:LogLevel:Orleans"], ignoreCase: true, out var asked) ? asked : LogLevel.Warning;
+        builder.Logging.AddFilter("Orleans.", level => level >= orleans && !start.HasFailed);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(Random.Shared);
         if (settings.PostgreSql is { } connection)

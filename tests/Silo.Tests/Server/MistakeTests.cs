@@ -22,7 +22,7 @@ public sealed class MistakeTests : IDisposable
     [InlineData(1, "'journal-bytes' is '1 GB'; it must be a number from 0 to", "--journal-bytes", "1 GB")]
     [InlineData(1, "'sample' is 'maybe'; it must be true or false", "--sample", "maybe")]
     [InlineData(1, "'silo-port' is '70000'; it must be a port from 1 to 65535", "--silo-port", "70000")]
-    [InlineData(1, "'gateway-port' is '11111'; it must be another port than the setting 'silo-port'", "--gateway-port", "11111")]
+    [InlineData(1, "'gateway-port' is '11111'; it must be another port than the setting 'silo-port'", "--silo-port", "11111", "--gateway-port", "11111")]
     [InlineData(1, "'cluster-id' is ' '; it must be a name of 1 to 150 characters", "--cluster-id", " ")]
     [InlineData(1, "'probe-timeout-ms' is '1 s'; it must be a number from 50 to 60000", "--probe-timeout-ms", "1 s")]
     [InlineData(1, "'probes-missed-max' is '0'; it must be a number from 1 to 100", "--probes-missed-max", "0")]
