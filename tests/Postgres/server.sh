@@ -3,6 +3,7 @@
 #   server.sh install        makes sure that the programs are there (Debian's package, needs root)
 #   server.sh create DIR     a new cluster, started
 #   server.sh start DIR      starts it again
+#   server.sh stop DIR       an orderly stop, which ends every session
 #   server.sh kill DIR       SIGKILL to the server and every process of it
 #   server.sh guard DIR      when its input ends (the test run is over, however), stops the server and removes the folder
 set -euo pipefail
@@ -43,6 +44,10 @@ start)
   tail -n 20 "$dir/log" >&2
   exit 1
   ;;
+stop)
+  cd /
+  as_server "$bin/pg_ctl" -D "$dir/data" -w -t 60 -m fast stop >/dev/null
+  ;;
 kill)
   server=$(head -n 1 "$dir/data/postmaster.pid")
   children=$(cat "/proc/$server/task/$server/children")
@@ -57,7 +62,7 @@ guard)
   for _ in $(seq 50); do rm -rf "$dir" 2>/dev/null && break; read -rt 0.1 <> <(:) || true; done
   ;;
 *)
-  echo "usage: $0 install|create|start|kill|guard [DIR]" >&2
+  echo "usage: $0 install|create|start|stop|kill|guard [DIR]" >&2
   exit 2
   ;;
 esac
