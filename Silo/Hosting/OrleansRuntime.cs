@@ -124,6 +124,7 @@ internal static class ActorRuntimeHosting
         silo.Services.AddSingleton<LeavingSilos>();
         silo.Services.AddSingleton<LocalActivations>();
         silo.Services.AddSingleton<IConfigureGrainContextProvider>(services => services.GetRequiredService<LocalActivations>());
+        silo.Services.AddSingleton<IPersistentStateFactory, StoredStates>();
         silo.Services.AddSingleton<IPlacementStrategyResolver, StreamsPlacementResolver>();
         silo.Services.AddPlacementDirector<StreamsPlacement, StreamsPlacementDirector>();
         silo.Services.AddSingleton<PlacementServices>();
