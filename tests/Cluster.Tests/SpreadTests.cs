@@ -42,17 +42,18 @@ public sealed class SpreadTests(ITestOutputHelper output)
         {
             var silo = scenario.Cluster.Silos[0];
             var watch = Stopwatch.StartNew();
-            times.Add((await probe.MeasureAsync(silo.Terminate)).TotalMilliseconds);
+            await probe.MeasureAsync(silo.Terminate);
             (await silo.EndedAsync()).ShouldBe(0, silo.Log);
             watch.Elapsed.ShouldBeLessThan(StopMax, silo.Log);
+            times.Add(probe.Slowest.TotalMilliseconds);
             var handed = silo.Log.Split('\n').Single(line => line.Contains("Handed ", StringComparison.Ordinal)).Trim();
-            scenario.Say($"{silo.Name}: {times[^1]:0} ms until every partition acknowledged, gone after {watch.ElapsedMilliseconds} ms. {handed}");
+            scenario.Say($"{silo.Name}: a record took {times[^1]:0} ms at most, gone after {watch.ElapsedMilliseconds} ms. {handed}");
             var words = handed.Split(' ');
             words[1].ShouldBe(words[3], handed);
             await scenario.Cluster.AddAsync();
         }
 
-        scenario.Say($"first acknowledgement on every partition after a graceful stop: median {times.Order().ElementAt(times.Count / 2):0} ms of {string.Join(", ", times.Select(time => $"{time:0}"))}");
+        scenario.Say($"the longest that any partition was away over a graceful stop: median {times.Order().ElementAt(times.Count / 2):0} ms of {string.Join(", ", times.Select(time => $"{time:0}"))}");
     });
 
     /// <summary>Waits until the product's three kinds of work differ by one at most between silos.</summary>

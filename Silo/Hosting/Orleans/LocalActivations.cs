@@ -48,20 +48,25 @@ internal sealed class LocalActivations : IConfigureGrainContextProvider, IConfig
     public async Task<int> MoveAsync(IReadOnlyDictionary<GrainId, SiloAddress> targets)
     {
         var going = contexts.Values.Where(context => targets.ContainsKey(context.GrainId)).ToArray();
-        foreach (var context in going)
-        {
-            // Requests that come from now on wait, and go on to the new silo; so the long polls that end are the last ones here.
-            context.Migrate(new Dictionary<string, object> { [IPlacementDirector.PlacementHintKey] = targets[context.GrainId] });
-            EndLongPolls(context);
-        }
-
+        using var bound = new CancellationTokenSource(MoveMax);
         try
         {
-            await Task.WhenAll(going.Select(context => context.Deactivated)).WaitAsync(MoveMax);
+            // Partitions first: others activate more slowly (they read their state, and a new silo takes what comes together as one), and somebody waits for each partition.
+            foreach (var some in going.GroupBy(context => context.GrainInstance is ILongPolls).OrderByDescending(some => some.Key))
+            {
+                foreach (var context in some)
+                {
+                    // Requests that come from now on wait, and go on to the new silo; so the long polls that end are the last ones here.
+                    context.Migrate(new Dictionary<string, object> { [IPlacementDirector.PlacementHintKey] = targets[context.GrainId] });
+                    EndLongPolls(context);
+                }
+
+                await Task.WhenAll(some.Select(context => context.Deactivated)).WaitAsync(bound.Token);
+            }
         }
-        catch (TimeoutException)
+        catch (OperationCanceledException)
         {
-            // They go when their requests are done.
+            // Those under way go when their requests are done, the others stay for now.
         }
 
         var gone = going.Where(context => context.Deactivated.IsCompleted).ToArray();
