@@ -60,6 +60,10 @@ public static class StreamsSilo
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.None);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
         builder.Services.AddSingleton(TimeProvider.System);
+        LateConnections.AddTo(builder.Services);
+
+        // A stop takes a second or a few; a database that is away is waited for 15 s by default. Kubernetes, and Docker as we configure it, kill after 30 s.
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(25));
         builder.Services.AddSingleton(Random.Shared);
         if (settings.PostgreSql is { } connection)
         {

@@ -18,7 +18,6 @@ public sealed class SpreadTests(ITestOutputHelper output)
     {
         var atFirst = await GrainsAsync(scenario);
         CountsOf(atFirst, "partition", 3, ClusterLoad.Topic).ShouldBe([4, 4, 4], "partitions of one topic over the silos, as they were placed");
-        CountsOf(atFirst, "streamtask", 3).ShouldAllBe(count => count > 0);
 
         var (before, _) = await UntilEvenAsync(scenario, 3);
         var epochs = await EpochsAsync(scenario, before);
@@ -38,10 +37,19 @@ public sealed class SpreadTests(ITestOutputHelper output)
     {
         await using var probe = await FailoverProbe.StartAsync(scenario.Client.Streams, "probed", ClusterLoad.Partitions);
         var times = new List<double>();
+        var before = new List<double>();
         for (var run = 0; run < 5; run++)
         {
             var silo = scenario.Cluster.Silos[0];
             var watch = Stopwatch.StartNew();
+            before.Add(0);
+            for (var round = 0; round < 30; round++)
+            {
+                // As long as a stop, about, without one: what this machine takes for a record now.
+                await probe.MeasureAsync(() => { });
+                before[^1] = Math.Max(before[^1], probe.Slowest.TotalMilliseconds);
+            }
+
             await probe.MeasureAsync(silo.Terminate);
             (await silo.EndedAsync()).ShouldBe(0, silo.Log);
             watch.Elapsed.ShouldBeLessThan(StopMax, silo.Log);
@@ -53,7 +61,7 @@ public sealed class SpreadTests(ITestOutputHelper output)
             await scenario.Cluster.AddAsync();
         }
 
-        scenario.Say($"the longest that any partition was away over a graceful stop: median {times.Order().ElementAt(times.Count / 2):0} ms of {string.Join(", ", times.Select(time => $"{time:0}"))}");
+        scenario.Say($"the longest that any partition was away over a graceful stop: median {times.Order().ElementAt(times.Count / 2):0} ms of {string.Join(", ", times.Select(time => $"{time:0}"))}; just before: {string.Join(", ", before.Select(time => $"{time:0}"))}");
     });
 
     /// <summary>Waits until the product's three kinds of work differ by one at most between silos.</summary>

@@ -44,14 +44,16 @@ internal sealed class LocalActivations : IConfigureGrainContextProvider, IConfig
 
     /// <summary>Moves grains; those that aren't here any more have moved already.</summary>
     /// <param name="targets">Where each is to go.</param>
+    /// <param name="grains">The way to them.</param>
     /// <returns>How many have gone, once all have or a bound of some seconds is over.</returns>
-    public async Task<int> MoveAsync(IReadOnlyDictionary<GrainId, SiloAddress> targets)
+    public async Task<int> MoveAsync(IReadOnlyDictionary<GrainId, SiloAddress> targets, IGrainFactory grains)
     {
         var going = contexts.Values.Where(context => targets.ContainsKey(context.GrainId)).ToArray();
         using var bound = new CancellationTokenSource(MoveMax);
         try
         {
-            // Partitions first: others activate more slowly (they read their state, and a new silo takes what comes together as one), and somebody waits for each partition.
+            // Partitions first, until they are open again: somebody waits for each, and to open it asks its topic, which is not to be on its way then. Others take
+            // longer: tasks commit once more, the rest reads its state.
             foreach (var some in going.GroupBy(context => context.GrainInstance is ILongPolls).OrderByDescending(some => some.Key))
             {
                 foreach (var context in some)
@@ -61,7 +63,7 @@ internal sealed class LocalActivations : IConfigureGrainContextProvider, IConfig
                     EndLongPolls(context);
                 }
 
-                await Task.WhenAll(some.Select(context => context.Deactivated)).WaitAsync(bound.Token);
+                await Task.WhenAll(some.Select(context => GoneAsync(context, grains))).WaitAsync(bound.Token);
             }
         }
         catch (OperationCanceledException)
@@ -94,6 +96,23 @@ internal sealed class LocalActivations : IConfigureGrainContextProvider, IConfig
         if (context.GrainInstance is ILongPolls polls)
         {
             context.Scheduler.QueueAction(static polls => ((ILongPolls)polls).EndLongPolls(), polls);
+        }
+    }
+
+    /// <summary>Waits until a grain has gone; has a partition opened where it is now, before anybody asks for it.</summary>
+    private static async Task GoneAsync(IGrainContext context, IGrainFactory grains)
+    {
+        await context.Deactivated;
+        if (context.GrainInstance is ILongPolls)
+        {
+            try
+            {
+                await grains.GetGrain<IPartitionGrain>(context.GrainId).GetOffsetsAsync();
+            }
+            catch (Exception error) when (error is StreamsException or OrleansException or TimeoutException)
+            {
+                // The next request tries it again, and tells.
+            }
         }
     }
 

@@ -26,12 +26,13 @@ internal interface IPlacementService : IGrainService
 }
 
 /// <inheritdoc cref="IPlacementService"/>
-internal sealed class PlacementService(GrainId grainId, global::Orleans.Runtime.Silo silo, ILoggerFactory loggers, LocalActivations activations, LeavingSilos leaving)
+internal sealed class PlacementService(
+    GrainId grainId, global::Orleans.Runtime.Silo silo, ILoggerFactory loggers, LocalActivations activations, LeavingSilos leaving, IGrainFactory grainFactory)
     : GrainService(grainId, silo, loggers), IPlacementService
 {
     public Task<ImmutableArray<GrainId>> ListAsync() => Task.FromResult(activations.Spread.ToImmutableArray());
 
-    public Task<int> MoveAsync(ImmutableArray<GrainId> grains, SiloAddress to) => activations.MoveAsync(grains.ToDictionary(grain => grain, _ => to));
+    public Task<int> MoveAsync(ImmutableArray<GrainId> grains, SiloAddress to) => activations.MoveAsync(grains.ToDictionary(grain => grain, _ => to), grainFactory);
 
     public Task<ImmutableArray<GrainId>> LeavingAsync(SiloAddress silo)
     {

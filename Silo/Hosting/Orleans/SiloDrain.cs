@@ -8,7 +8,7 @@ namespace OrleansStreams.Silo.Hosting.Orleans;
 /// connections and leaves the cluster. Nobody waits for a timeout: requests that only wait are answered, those that come meanwhile go on to the new silo.
 /// </summary>
 internal sealed class SiloDrain(
-    ILocalSiloDetails self, LeavingSilos cluster, LocalActivations activations, PlacementServices silos, TimeProvider time, ILogger<SiloDrain> logger)
+    ILocalSiloDetails self, LeavingSilos cluster, LocalActivations activations, PlacementServices silos, IGrainFactory grains, TimeProvider time, ILogger<SiloDrain> logger)
     : IHostedLifecycleService, ILifecycleParticipant<ISiloLifecycle>
 {
     // A silo that doesn't answer by now isn't waited for: it is probed, and will be told dead.
@@ -64,7 +64,7 @@ internal sealed class SiloDrain(
         var elsewhere = Rebalancer.Placed([.. lists.Where(list => list is not null).Select(list => list!.Value)]);
         var targets = SpreadPlan.Of(local.Concat(elsewhere).DistinctBy(grain => (grain.Kind, grain.Key)), staying.Length)
             .Where(move => move.Grain.Silo == SpreadPlan.Leaving).ToDictionary(move => Rebalancer.IdOf(move.Grain), move => staying[move.To]);
-        return (await activations.MoveAsync(targets).WaitAsync(cancellation), targets.Count);
+        return (await activations.MoveAsync(targets, grains).WaitAsync(cancellation), targets.Count);
     }
 
     private async Task<ImmutableArray<GrainId>?> ListAsync(SiloAddress silo, CancellationToken cancellation)
