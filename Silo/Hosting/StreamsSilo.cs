@@ -62,7 +62,7 @@ public static class StreamsSilo
         builder.Services.AddSingleton(TimeProvider.System);
         LateConnections.AddTo(builder.Services);
 
-        // A stop takes a second or a few; a database that is away is waited for 15 s by default. Kubernetes, and Docker as we configure it, kill after 30 s.
+        // A stop takes a second or a few; a database that is away is waited for 15 s by default. Kubernetes kills after 30 s unless told otherwise.
         builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(25));
         builder.Services.AddSingleton(Random.Shared);
         if (settings.PostgreSql is { } connection)

@@ -11,7 +11,7 @@ namespace OrleansStreams.Cluster.Tests;
 public sealed class SpreadTests(ITestOutputHelper output)
 {
     private static readonly TimeSpan SpreadMax = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan StopMax = TimeSpan.FromSeconds(20);
 
     [Fact]
     public Task Each_topic_is_even_from_the_start_and_all_is_even_again_within_a_minute_after_a_silo_joined() => ClusterScenario.RunAsync(output, 200, async scenario =>
