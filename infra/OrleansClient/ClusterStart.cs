@@ -2,6 +2,7 @@ using System.Data.Common;
 using System.Net.Sockets;
 using Npgsql;
 using Orleans;
+using Orleans.Runtime;
 using OrleansStreams.Errors;
 
 namespace OrleansStreams.Cluster;
@@ -43,6 +44,7 @@ internal sealed class ClusterStart(StreamsClusterClientOptions options, NpgsqlCo
         PostgresException { SqlState: PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedFunction or PostgresErrorCodes.InvalidSchemaName } =>
             $"there is no cluster in {Place}: its tables are not there; start a silo with this database, or correct the schema",
         DbException or SocketException or IOException or TimeoutException => $"the cluster's database at {Place} cannot be used: {FirstLine(exception)}; start it, or correct the connection string",
+        SiloUnavailableException => $"no silo of cluster '{options.ClusterId}' (service '{options.ServiceId}') is alive in {Place}; start one, or correct the cluster id",
         OrleansException => $"no silo of cluster '{options.ClusterId}' (service '{options.ServiceId}') in {Place} can be reached: {FirstLine(exception)}; start one, or correct the cluster id",
         _ => $"the client of cluster '{options.ClusterId}' cannot start: {FirstLine(exception)}",
     };

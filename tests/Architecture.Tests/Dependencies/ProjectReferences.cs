@@ -14,6 +14,10 @@ internal static class ProjectReferences
         ["Grains"] = ["Grains.Interfaces"],
         ["Silo"] = ["Grains", "Grains.Interfaces"],
         ["OrleansClient"] = ["Grains.Interfaces"],
+        ["OrderProducer"] = ["OrleansClient"],
+        ["OrderConsumer"] = ["OrleansClient"],
+        ["OrderView"] = ["OrleansClient"],
+        ["OrderSilo"] = ["Silo"],
         ["ClientApp"] = ["Grains.Interfaces", "Silo", "OrleansClient"],
     };
 
