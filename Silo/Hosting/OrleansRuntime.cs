@@ -112,6 +112,7 @@ internal static class ActorRuntimeHosting
             // what the first one waits, three times.
             options.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(2);
         });
+        silo.Services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, OrleansLostMembers>();
         silo.AddAdoNetGrainStorage(PubSubStore, options =>
         {
             options.Invariant = Invariant;
