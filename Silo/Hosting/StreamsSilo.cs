@@ -62,6 +62,10 @@ public static class StreamsSilo
         var orleans = Enum.TryParse<LogLevel>(builder.Configuration["Logging:LogLevel:Orleans"], ignoreCase: true, out var asked) ? asked : LogLevel.Error;
         builder.Logging.AddFilter("Orleans.", level => level >= orleans && !start.HasFailed);
         builder.Services.AddSingleton(TimeProvider.System);
+        LateConnections.AddTo(builder.Services);
+
+        // A stop takes a second or a few; a database that is away is waited for 15 s by default. Kubernetes kills after 30 s unless told otherwise.
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(25));
         builder.Services.AddSingleton(Random.Shared);
         if (settings.PostgreSql is { } connection)
         {

@@ -28,6 +28,7 @@ public sealed class MistakeTests : IDisposable
     [InlineData(1, "'probes-missed-max' is '0'; it must be a number from 1 to 100", "--probes-missed-max", "0")]
     [InlineData(1, "'death-votes' is '11'; it must be a number from 1 to 10", "--death-votes", "11")]
     [InlineData(1, "'response-timeout-ms' is '10'; it must be a number from 1000 to 600000", "--response-timeout-ms", "10")]
+    [InlineData(1, "'rebalance-ms' is '99'; it must be a number from 100 to 600000, or 0 for never", "--rebalance-ms", "99")]
     [InlineData(1, "'advertised-address' is for a silo of a cluster, and", "--advertised-address", "127.0.0.1")]
     [InlineData(1, "'urls' is 'nonsense'; it must be an address", "--urls", "nonsense")]
     [InlineData(1, "'urls' is 'http://127.0.0.1:99999'; it must be an address", "--urls", "http://127.0.0.1:99999")]
