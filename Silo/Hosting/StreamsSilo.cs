@@ -59,7 +59,7 @@ public static class StreamsSilo
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => start.IsOver && level >= LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.None);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
-        var orleans = Enum.TryParse<LogLevel>(builder.Configuration["Logging:LogLevel:Orleans"], ignoreCase: true, out var asked) ? asked : LogLevel.Warning;
+        var orleans = Enum.TryParse<LogLevel>(builder.Configuration["Logging:LogLevel:Orleans"], ignoreCase: true, out var asked) ? asked : LogLevel.Error;
         builder.Logging.AddFilter("Orleans.", level => level >= orleans && !start.HasFailed);
         builder.Services.AddSingleton(TimeProvider.System);
         LateConnections.AddTo(builder.Services);
