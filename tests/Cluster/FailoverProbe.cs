@@ -23,6 +23,7 @@ internal sealed class FailoverProbe : IAsyncDisposable
     private readonly long[] _acknowledged;
     private readonly Task[] _loops;
     private long _began;
+    private TimeSpan _slowest;
 
     private FailoverProbe(StreamsClient client, string topic, int partitions)
     {
@@ -30,6 +31,21 @@ internal sealed class FailoverProbe : IAsyncDisposable
         _producer = client.CreateProducer(Serdes.Utf8, Serdes.Utf8);
         _acknowledged = new long[partitions];
         _loops = [.. Enumerable.Range(0, partitions).Select(ProduceAsync)];
+    }
+
+    /// <summary>
+    /// The longest that a record waited for its acknowledgement since the last measurement began. A silo that is told to stop serves for a moment more, so that this,
+    /// and not the first acknowledgement, says how long a partition was away.
+    /// </summary>
+    public TimeSpan Slowest
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _slowest;
+            }
+        }
     }
 
     /// <summary>Creates the topic and begins to produce; returns when every partition has acknowledged.</summary>
@@ -48,6 +64,7 @@ internal sealed class FailoverProbe : IAsyncDisposable
         {
             Array.Clear(_acknowledged);
             _began = Stopwatch.GetTimestamp();
+            _slowest = TimeSpan.Zero;
         }
 
         fault();
@@ -87,6 +104,8 @@ internal sealed class FailoverProbe : IAsyncDisposable
                 await _producer.ProduceAsync(new ProducerRecord<string, string>(_topic, null, "probe") { Partition = partition });
                 lock (_gate)
                 {
+                    var waited = Stopwatch.GetElapsedTime(Math.Max(sent, _began));
+                    _slowest = waited > _slowest ? waited : _slowest;
                     if (sent >= _began && _acknowledged[partition] == 0)
                     {
                         _acknowledged[partition] = Stopwatch.GetTimestamp();
