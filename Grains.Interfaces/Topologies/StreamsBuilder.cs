@@ -17,7 +17,7 @@ namespace OrleansStreams.Topologies;
 ///     .To("counts-by-airport", Produced.With(Serdes.Utf8, Serdes.Int64));
 /// </code>
 /// </example>
-public sealed class StreamsBuilder
+public sealed partial class StreamsBuilder
 {
     private readonly List<TopologyNode> _nodes = [];
     private readonly SortedSet<string> _changeable = new(StringComparer.Ordinal) { ApplicationParameters.Rate };
@@ -33,6 +33,13 @@ public sealed class StreamsBuilder
         var node = Add(new TopicSourceNode<TKey, TValue>(NextId, name ?? NameOf("source"), topic, consumed));
         return new KStream<TKey, TValue>(this, node, consumed.KeySerde);
     }
+
+    /// <summary>Reads a topic as a table: the last value of a key is its value, a null value deletes the key.</summary>
+    /// <param name="topic">The topic, which must exist when the application starts; best one that is compacted.</param>
+    /// <param name="consumed">Serdes, event time and watermarks.</param>
+    /// <param name="materialized">The store's name and serde; null for a name made of the topic and the topic's serde.</param>
+    public KTable<TKey, TValue> Table<TKey, TValue>(string topic, Consumed<TKey, TValue> consumed, Materialized<TValue>? materialized = null) =>
+        Stream(topic, consumed).ToTable(materialized ?? Materialized.As(NameOf(topic.Length <= 200 ? topic : topic[..200]), consumed.ValueSerde));
 
     /// <summary>
     /// Reads a file of lines once, by a task of its own whose position is part of its journal. At the end of the file every partition of the topics that it writes is
@@ -75,6 +82,15 @@ public sealed class StreamsBuilder
     internal int NextId => _nodes.Count;
 
     internal string NameOf(string kind) => string.Create(CultureInfo.InvariantCulture, $"{kind}-{_nodes.Count}");
+
+    /// <exception cref="StreamsException">InvalidConfig for another builder.</exception>
+    internal void CheckSame(StreamsBuilder other)
+    {
+        if (other != this)
+        {
+            throw Topology.Invalid("Streams and tables of two builders cannot meet: describe both with the same StreamsBuilder.");
+        }
+    }
 
     internal TNode Add<TNode>(TNode node)
         where TNode : TopologyNode

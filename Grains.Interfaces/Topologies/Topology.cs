@@ -39,11 +39,11 @@ public sealed class Topology
         }
 
         var stores = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var window in nodes.OfType<WindowAggregateNode>())
+        foreach (var store in nodes.SelectMany(node => node.Stores))
         {
-            if (!stores.Add(window.StoreName))
+            if (!stores.Add(store))
             {
-                throw Invalid($"Two aggregates are kept in a store named '{window.StoreName}': give each its own name with Materialized.As.");
+                throw Invalid($"Two steps keep their state in a store named '{store}': give each its own name with Materialized.As.");
             }
         }
 
@@ -85,17 +85,8 @@ public sealed class SubTopology
         Nodes = nodes;
         Sources = [.. nodes.OfType<TopicSourceNode>()];
         File = nodes.OfType<FileSourceNode>().SingleOrDefault();
-        Stores = [.. nodes.OfType<WindowAggregateNode>().Select(window => window.StoreName)];
-        OutputTopics =
-        [
-            .. nodes.Select(node => node switch
-                {
-                    SinkNode sink => sink.Topic,
-                    WindowAggregateNode window => window.LateTopic,
-                    _ => null,
-                })
-                .OfType<string>().Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal),
-        ];
+        Stores = [.. nodes.SelectMany(node => node.Stores)];
+        OutputTopics = [.. nodes.SelectMany(node => node.OutputTopics).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>Its number.</summary>

@@ -6,16 +6,45 @@ namespace OrleansStreams.Topologies;
 /// One step of a topology: what it does, typed, and what feeds it. Nodes only describe; whoever runs them visits them
 /// (<see cref="ITopologyVisitor"/>), which is how types reach the runtime without reflection.
 /// </summary>
-internal abstract class TopologyNode(int id, string name, params TopologyNode[] parents)
+internal abstract class TopologyNode
 {
-    public int Id { get; } = id;
+    protected TopologyNode(int id, string name, params TopologyNode[] parents)
+    {
+        Id = id;
+        Name = name;
+        Parents = parents;
+        InputDelayMs = parents.Length == 0 ? 0 : parents.Max(parent => parent.OutputDelayMs);
+    }
 
-    public string Name { get; } = name;
+    public int Id { get; }
 
-    public IReadOnlyList<TopologyNode> Parents { get; } = parents;
+    public string Name { get; }
+
+    public IReadOnlyList<TopologyNode> Parents { get; }
 
     /// <summary>Whether the record's key is the one that its source read, byte for byte.</summary>
     public virtual bool KeepsKey => false;
+
+    /// <summary>Whether a null value that its source read is still told apart from a value type's default: the value is the source's, or a table's deletion.</summary>
+    public virtual bool KeepsNull => false;
+
+    /// <summary>The state stores that it keeps, in the order in which its step makes them.</summary>
+    public virtual IReadOnlyList<string> Stores => [];
+
+    /// <summary>The topics that it writes.</summary>
+    public virtual IReadOnlyList<string> OutputTopics => [];
+
+    /// <summary>
+    /// How far behind its own watermark the results may be that it emits, in ms of event time: a window that closes a grace after its end emits a result with the window's last
+    /// millisecond, which is a grace and one behind.
+    /// </summary>
+    public virtual long HoldsBackMs => 0;
+
+    /// <summary>How far the node's watermark is behind the task's: what all nodes before it hold back.</summary>
+    public long InputDelayMs { get; }
+
+    /// <summary>How far the watermark of what it emits is behind the task's.</summary>
+    public virtual long OutputDelayMs => InputDelayMs + HoldsBackMs;
 
     /// <summary>What stored state depends on; a change of it makes journals incompatible.</summary>
     public abstract string Shape { get; }
@@ -23,7 +52,8 @@ internal abstract class TopologyNode(int id, string name, params TopologyNode[] 
     public abstract void Accept(ITopologyVisitor visitor);
 }
 
-internal interface ITopologyVisitor
+/// <summary>Visits nodes by their types. A family of operators declares its visits beside its nodes, in a part of this interface of its own.</summary>
+internal partial interface ITopologyVisitor
 {
     void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node);
 
@@ -52,6 +82,8 @@ internal abstract class TopicSourceNode(int id, string name, string topic) : Top
     public abstract WatermarkStrategy Watermarks { get; }
 
     public override bool KeepsKey => true;
+
+    public override bool KeepsNull => true;
 }
 
 internal sealed class TopicSourceNode<TKey, TValue>(int id, string name, string topic, Consumed<TKey, TValue> consumed) : TopicSourceNode(id, name, topic)
@@ -90,15 +122,19 @@ internal sealed class FilterNode<TKey, TValue>(int id, string name, TopologyNode
 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
+    public override bool KeepsNull => Parents[0].KeepsNull;
+
     public override string Shape => "filter";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class MapNode<TKey, TValue, TNewKey, TNewValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, (TNewKey Key, TNewValue Value)> mapper)
-    : TopologyNode(id, name, parent)
+internal sealed class MapNode<TKey, TValue, TNewKey, TNewValue>(
+    int id, string name, TopologyNode parent, Func<TKey, TValue, (TNewKey Key, TNewValue Value)> mapper, bool keepsValue = false) : TopologyNode(id, name, parent)
 {
     public Func<TKey, TValue, (TNewKey Key, TNewValue Value)> Mapper { get; } = mapper;
+
+    public override bool KeepsNull => keepsValue && Parents[0].KeepsNull;
 
     public override string Shape => "map";
 
@@ -126,9 +162,11 @@ internal sealed class FlatMapNode<TKey, TValue, TNewKey, TNewValue>(
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class MergeNode<TKey, TValue>(int id, string name, TopologyNode left, TopologyNode right) : TopologyNode(id, name, left, right)
+internal sealed class MergeNode<TKey, TValue>(int id, string name, params TopologyNode[] parents) : TopologyNode(id, name, parents)
 {
-    public override bool KeepsKey => Parents[0].KeepsKey && Parents[1].KeepsKey;
+    public override bool KeepsKey => Parents.All(parent => parent.KeepsKey);
+
+    public override bool KeepsNull => Parents.All(parent => parent.KeepsNull);
 
     public override string Shape => "merge";
 
@@ -144,6 +182,12 @@ internal abstract class WindowAggregateNode(int id, string name, TopologyNode pa
     public TumblingWindows Windows { get; } = windows;
 
     public string? LateTopic { get; } = lateTopic;
+
+    public override IReadOnlyList<string> Stores => [StoreName];
+
+    public override IReadOnlyList<string> OutputTopics => LateTopic is null ? [] : [LateTopic];
+
+    public override long HoldsBackMs => Windows.GraceMs + 1;
 }
 
 internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
@@ -178,6 +222,8 @@ internal sealed record WindowAggregator<TKey, TValue, TAggregate>(Func<TKey, TVa
 internal abstract class SinkNode(int id, string name, TopologyNode parent, string topic) : TopologyNode(id, name, parent)
 {
     public string Topic { get; } = topic;
+
+    public override IReadOnlyList<string> OutputTopics => [Topic];
 }
 
 internal sealed class SinkNode<TKey, TValue>(int id, string name, TopologyNode parent, string topic, Produced<TKey, TValue> produced) : SinkNode(id, name, parent, topic)

@@ -50,7 +50,7 @@ internal sealed class TaskEngine
     private readonly WatermarkTracker _watermarks;
     private readonly TopicSource[] _sources;
     private readonly FileSource? _file;
-    private readonly IWindowCloser[] _closers;
+    private readonly TaskTimers _timers;
     private readonly IStateStore[] _stores;
     private readonly TaskGraph _graph;
     private readonly TaskSnapshots _snapshots;
@@ -67,7 +67,7 @@ internal sealed class TaskEngine
         _graph = new TaskGraph(plan.SubTopology, _context);
         _sources = _graph.Sources;
         _file = _graph.File;
-        _closers = _graph.Closers;
+        _timers = new TaskTimers(_context, _graph.EventTimeSteps, _graph.WallClockSteps);
         _stores = _graph.Stores;
         _snapshots = new TaskSnapshots(_stores, plan.SnapshotBytesMin);
         _state = new TaskState(_sources.Length);
@@ -152,7 +152,7 @@ internal sealed class TaskEngine
                 _state.RecordsIn++;
                 if (_watermarks.Observe(input, eventTime))
                 {
-                    CloseWindows();
+                    RaiseWatermark();
                 }
             }
         }
@@ -204,14 +204,24 @@ internal sealed class TaskEngine
     /// <summary>An input was read to its end: from here on it is silent.</summary>
     public void MarkSilent(int input, long nowMs) => _watermarks.MarkSilent(input, nowMs);
 
-    /// <summary>Lets silent inputs step aside.</summary>
-    /// <exception cref="StreamsException">InvalidInput when user code failed on a window that closes; SerializationFailed, RecordTooLarge.</exception>
+    /// <summary>The wall clock, ms since the Unix epoch, at which a step wants to be called by <see cref="AdvanceTime"/>; long.MaxValue when none does.</summary>
+    public long NextWallClockDue => _timers.NextWallClockDue;
+
+    /// <summary>Lets silent inputs step aside, and steps that wait for the wall clock run.</summary>
+    /// <exception cref="StreamsException">InvalidInput when user code failed on a window that closes or in a punctuator; SerializationFailed, RecordTooLarge.</exception>
     public void AdvanceTime(long nowMs)
     {
         if (_sources.Length > 1 && _watermarks.Advance(nowMs))
         {
             _hasChanges = true;
-            Guarded("windows that closed because an input is idle", CloseWindows);
+            Guarded("windows that closed because an input is idle", RaiseWatermark);
+        }
+
+        _context.NowMs = nowMs;
+        if (_timers.NextWallClockDue <= nowMs)
+        {
+            _hasChanges = true;
+            Guarded("punctuation by the wall clock", () => _timers.AdvanceWallClock(nowMs));
         }
     }
 
@@ -250,6 +260,7 @@ internal sealed class TaskEngine
             store.Evict(_watermarks.MaxEventTime);
         }
 
+        _context.Watermark = _watermarks.Watermark;
         _graph.Restored();
         _snapshots.Restored(entry.Length);
     }
@@ -277,7 +288,9 @@ internal sealed class TaskEngine
 
     internal IStateStore[] Stores => _stores;
 
-    private IStateStore Store(string name) => _stores.FirstOrDefault(candidate => candidate.Name == name)
+    /// <summary>A store by its name.</summary>
+    /// <exception cref="StreamsException">StoreNotFound.</exception>
+    internal IStateStore Store(string name) => _stores.FirstOrDefault(candidate => candidate.Name == name)
         ?? throw new StreamsException(StreamsErrorCode.StoreNotFound, $"The application '{_plan.Application}' has no store '{name}': see the stores in its topology.");
 
     private void TakeMarker(int input, ReadOnlyMemory<byte> batch)
@@ -293,7 +306,7 @@ internal sealed class TaskEngine
             return;
         }
 
-        Guarded("windows that closed at the end of the input", CloseWindows);
+        Guarded("windows that closed at the end of the input", RaiseWatermark);
         if (_watermarks.IsAtEnd)
         {
             TellEnd(_watermarks.MaxEventTime);
@@ -321,17 +334,7 @@ internal sealed class TaskEngine
         }
     }
 
-    private void CloseWindows()
-    {
-        var watermark = _watermarks.Watermark;
-        foreach (var closer in _closers)
-        {
-            if (closer.NextCloseAt <= watermark && closer.NextCloseAt != long.MaxValue)
-            {
-                closer.CloseUpTo(watermark);
-            }
-        }
-    }
+    private void RaiseWatermark() => _timers.RaiseWatermark(_watermarks.Watermark);
 
     [DoesNotReturn]
     private void ThrowFailed(string what, Exception error)

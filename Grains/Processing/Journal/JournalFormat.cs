@@ -1,28 +1,31 @@
 using System.Text;
 using OrleansStreams.Log;
 using OrleansStreams.Processing.Sources;
+using OrleansStreams.Processing.State;
 
 namespace OrleansStreams.Processing.Journal;
 
 /// <summary>
 /// The journal entry: one commit of a task, the value of the only record of one record batch. Little-endian; a block is a length int32 and its bytes.
 /// <code>
-///  magic int32 = "OSJE" | version int32 = 1 | flags int32 (1 has file, 2 file ended, 4 begins snapshot, 8 snapshot part, 16 ends snapshot)
+///  magic int32 = "OSJE" | version int32 = 2 | flags int32 (1 has file, 2 file ended, 4 begins snapshot, 8 snapshot part, 16 ends snapshot)
 ///  fingerprint int64 | producer id int64 | commit int64 | records in int64 | records out int64 | late records int64
 ///  task watermark int64 | last timestamp of the file int64
 ///  input count int32; per input: position int64 | max event time int64 | ended byte | count int32 of tasks that said so, a block each
 ///  has file: offset int64 | line int64 | length int64 | hash int64
 ///  sequence count int32; per sequence: output topic int32 | partition int32 | next sequence int32      (changed ones; all when a snapshot begins)
-///  store count int32; per store: operation count int32 | operations (see WindowOp)
-///  snapshot part: per part: store int32 | operation count int32 | operations; -1 at the end
+///  store count int32; per store: schema version int32 | operation count int32 | operations (see the stores)
+///  snapshot part: per part: store int32 | schema version int32 | operation count int32 | operations; -1 at the end
 ///  outbox count int32; per item: topic block | partition int32 | records int32 | batches block
 /// </code>
-/// Every entry names the fingerprint and the producer, so that any entry can be the journal's first.
+/// Every entry names the fingerprint and the producer, so that any entry can be the journal's first. Version 1, which is still read, had no schema versions.
 /// </summary>
 internal static class JournalFormat
 {
     public const int Magic = 0x454A534F;
-    public const int Version = 1;
+    public const int Version = 2;
+
+    private const int WithoutSchemas = 1;
 
     [Flags]
     private enum EntryFlags
@@ -67,6 +70,7 @@ internal static class JournalFormat
         to.WriteInt32(engine.Stores.Length);
         foreach (var store in engine.Stores)
         {
+            to.WriteInt32(store.SchemaVersion);
             var countAt = to.Length;
             to.WriteInt32(0);
             to.PatchInt32(countAt, store.DrainOps(to));
@@ -95,9 +99,9 @@ internal static class JournalFormat
         }
 
         var version = from.ReadInt32();
-        if (version != Version)
+        if (version is not (Version or WithoutSchemas))
         {
-            throw Incompatible(engine, $"was written in format {version}, this version reads {Version}: run the version that wrote it");
+            throw Incompatible(engine, $"was written in format {version}, this version reads {WithoutSchemas} to {Version}: run the version that wrote it");
         }
 
         var flags = (EntryFlags)from.ReadInt32();
@@ -126,12 +130,12 @@ internal static class JournalFormat
 
         foreach (var store in engine.Stores)
         {
-            store.Apply(ref from, from.ReadInt32());
+            ReadOps(ref from, engine, store, version);
         }
 
         if (flags.HasFlag(EntryFlags.SnapshotPart))
         {
-            ReadSnapshotPart(ref from, engine);
+            ReadSnapshotPart(ref from, engine, version);
         }
 
         var outbox = ReadOutbox(ref from);
@@ -187,7 +191,7 @@ internal static class JournalFormat
         }
     }
 
-    private static void ReadSnapshotPart(ref ByteReader from, TaskEngine engine)
+    private static void ReadSnapshotPart(ref ByteReader from, TaskEngine engine, int version)
     {
         for (var store = from.ReadInt32(); store != -1; store = from.ReadInt32())
         {
@@ -196,8 +200,19 @@ internal static class JournalFormat
                 throw ByteReader.Damaged();
             }
 
-            engine.Stores[store].Apply(ref from, from.ReadInt32());
+            ReadOps(ref from, engine, engine.Stores[store], version);
         }
+    }
+
+    private static void ReadOps(ref ByteReader from, TaskEngine engine, IStateStore store, int version)
+    {
+        var schema = version == WithoutSchemas ? 1 : from.ReadInt32();
+        if (schema != store.SchemaVersion)
+        {
+            throw Incompatible(engine, $"has store '{store.Name}' in schema {schema}, this version reads {store.SchemaVersion}: run the version that wrote it, or process anew under another application name");
+        }
+
+        store.Apply(ref from, from.ReadInt32());
     }
 
     private static void WriteOutbox(ByteBuffer to, IReadOnlyList<OutboxItem> outbox)

@@ -38,13 +38,14 @@ internal sealed class TaskSnapshots(IReadOnlyList<IStateStore> stores, long byte
         return true;
     }
 
-    /// <summary>Writes the next part: per store its number, the number of operations, the operations; -1 ends it. True when it was the last.</summary>
+    /// <summary>Writes the next part: per store its number, its schema, the number of operations, the operations; -1 ends it. True when it was the last.</summary>
     public bool WritePart(ByteBuffer to)
     {
         var begin = to.Length;
         while (_store < stores.Count && to.Length - begin < PartBytes)
         {
             to.WriteInt32(_store);
+            to.WriteInt32(stores[_store].SchemaVersion);
             var countAt = to.Length;
             to.WriteInt32(0);
             var (count, isLast) = stores[_store].WriteSnapshotPart(to, PartBytes - (to.Length - begin));

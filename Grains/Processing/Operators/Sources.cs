@@ -17,7 +17,7 @@ internal abstract class TopicSource
             StreamsErrorCode.InvalidTimestamp, $"The event time {eventTime} is no time in ms since the Unix epoch: correct the extractor given to WithEventTime, or the producer.");
 }
 
-internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed, Emitter<TKey, TValue> output) : TopicSource
+internal sealed class TopicSource<TKey, TValue>(TaskContext context, Consumed<TKey, TValue> consumed, Emitter<TKey, TValue> output) : TopicSource
 {
     private WindowProcessor<TKey, TValue>? _onlyWindow;
     private bool _isWired;
@@ -38,6 +38,7 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
             return timestamp;
         }
 
+        context.ValueIsNull = record.ValueIsNull;
         var key = record.KeyIsNull ? default! : consumed.KeySerde.Deserialize(record.Key);
         var value = record.ValueIsNull ? default! : consumed.ValueSerde.Deserialize(record.Value);
         var eventTime = Checked(consumed.EventTime is { } extract ? extract(key, value, record.Timestamp) : record.Timestamp);
