@@ -3,7 +3,7 @@ using OrleansStreams.Records;
 namespace OrleansStreams.Topologies;
 
 /// <summary>A stream of records in a topology's description. A null key or value reaches functions as the type's default.</summary>
-public sealed class KStream<TKey, TValue>
+public sealed partial class KStream<TKey, TValue>
 {
     private readonly StreamsBuilder _builder;
     private readonly TopologyNode _node;
@@ -89,7 +89,7 @@ public sealed class KStream<TKey, TValue>
         {
             throw new StreamsException(
                 StreamsErrorCode.InvalidConfig,
-                $"The records of '{_node.Name}' cannot be grouped by key here: the key comes from a file, from Map, FlatMap or SelectKey, or from topics with different key serdes, so that equal keys may lie in several partitions. Write them to a topic with .To(topic, ...) and read it again with builder.Stream(topic, ...).GroupByKey().");
+                $"The records of '{_node.Name}' cannot be grouped by key here: the key comes from a file, from Map, FlatMap or SelectKey, or from topics with different key serdes, so that equal keys may lie in several partitions. Let them be repartitioned with .GroupByKey(Grouped.With(keySerde, valueSerde)), or write them to a topic with .To(topic, ...) and read it again.");
         }
 
         return new KGroupedStream<TKey, TValue>(_builder, _node, _keySerde);

@@ -34,7 +34,7 @@ internal sealed class TaskGraph : ITopologyVisitor
     /// <summary>Called after the stores were restored.</summary>
     public void Restored() => _restored.ForEach(restored => restored());
 
-    public void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node) => _sources.Add(new TopicSource<TKey, TValue>(node.Consumed, Output<TKey, TValue>(node)));
+    public void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node) => _sources.Add(new TopicSource<TKey, TValue>(node.Consumed, _context, Output<TKey, TValue>(node)));
 
     public void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node) => File = new FileSource<TKey, TValue>(node.Parser, Output<TKey, TValue>(node));
 

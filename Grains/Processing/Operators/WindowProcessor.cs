@@ -29,6 +29,15 @@ internal sealed class TaskContext(WatermarkTracker watermarks, Outbox outbox)
     public long InputWatermark { get; set; } = WatermarkTracker.None;
 
     public long LateRecords { get; set; }
+
+    /// <summary>Records that were skipped as their source is configured to.</summary>
+    public long SkippedRecords { get; set; }
+
+    /// <summary>The wall clock, ms since the Unix epoch, as the task was last told; it never goes back. long.MinValue before it was told.</summary>
+    public long ClockMs { get; set; } = long.MinValue;
+
+    /// <summary>The ingestion time of the batch that is being processed.</summary>
+    public long IngestionMs { get; set; } = long.MinValue;
 }
 
 /// <summary>A windowed aggregate, whatever it is kept as.</summary>
