@@ -10,8 +10,7 @@ internal static class AppsCommand
 
     public static Command Create() => new("apps", "Lists, starts, stops and queries stream applications.")
     {
-        SharedOptions.Server,
-        SharedOptions.Json,
+        SharedOptions.All,
         List(),
         Status(),
         Query(),

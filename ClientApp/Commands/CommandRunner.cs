@@ -40,9 +40,9 @@ internal static class CommandRunner
     {
         try
         {
-            using var server = new StreamsServer(result.GetValue(SharedOptions.Server) ?? SharedOptions.ServerAbsent);
+            await using var transport = SharedOptions.Transport(result);
             await using var terminal = new Terminal();
-            var code = await action(new CommandSession(result, server, terminal, result.GetValue(SharedOptions.Json)), cancellation);
+            var code = await action(new CommandSession(result, new StreamsServer(transport), terminal, result.GetValue(SharedOptions.Json)), cancellation);
             terminal.Flush();
             return code;
         }

@@ -42,7 +42,7 @@ internal static class ConsumeCommand
     {
         var command = new Command("consume", "Prints records as key:value lines, or with --json as JSON lines that produce --json takes.")
         {
-            SharedOptions.Server, SharedOptions.Json, Topic, FromBeginning, Offset, Partition, Group, Follow, Max, Separator,
+            SharedOptions.All, Topic, FromBeginning, Offset, Partition, Group, Follow, Max, Separator,
         };
         command.OnRun(RunAsync);
         return command;

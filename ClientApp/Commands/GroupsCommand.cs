@@ -11,8 +11,7 @@ internal static class GroupsCommand
 
     public static Command Create() => new("groups", "Lists and describes consumer groups, resets their offsets.")
     {
-        SharedOptions.Server,
-        SharedOptions.Json,
+        SharedOptions.All,
         List(),
         Describe(),
         Reset(),

@@ -36,7 +36,7 @@ internal static class ProduceCommand
             "produce",
             "Writes records: key:value lines, or with --json lines such as {\"key\": \"a\", \"value\": \"1\", \"headers\": {\"h\": \"x\"}}; the summary is JSON then, too.")
         {
-            SharedOptions.Server, SharedOptions.Json, Topic, File, Separator, Partition, Acks,
+            SharedOptions.All, Topic, File, Separator, Partition, Acks,
         };
         command.OnRun(RunAsync);
         return command;

@@ -9,8 +9,7 @@ internal static class RecordsCommand
 {
     public static Command Create() => new("records", "Deletes old records.")
     {
-        SharedOptions.Server,
-        SharedOptions.Json,
+        SharedOptions.All,
         Delete(),
     };
 

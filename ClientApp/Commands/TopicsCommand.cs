@@ -16,8 +16,7 @@ internal static class TopicsCommand
 
     public static Command Create() => new("topics", "Creates, lists, describes, changes and deletes topics.")
     {
-        SharedOptions.Server,
-        SharedOptions.Json,
+        SharedOptions.All,
         CreateTopic(),
         List(),
         Describe(),

@@ -46,7 +46,8 @@ public sealed class AdminClient
 
     /// <summary>Deletes a topic with its records.</summary>
     /// <exception cref="StreamsException">UnknownTopicOrPartition.</exception>
-    public Task DeleteTopicAsync(string topic, CancellationToken cancellationToken = default) => _retry.RunAsync(Topic(topic).DeleteAsync, RequestTimeout, cancellationToken);
+    public Task DeleteTopicAsync(string topic, CancellationToken cancellationToken = default) =>
+        DeleteAsync(Topic(topic).DeleteAsync, StreamsErrorCode.UnknownTopicOrPartition, cancellationToken);
 
     /// <summary>Describes a topic.</summary>
     /// <exception cref="StreamsException">UnknownTopicOrPartition.</exception>
@@ -58,8 +59,26 @@ public sealed class AdminClient
 
     /// <summary>Raises a topic's number of partitions. Keys may move to other partitions: their order holds within each partition only.</summary>
     /// <exception cref="StreamsException">UnknownTopicOrPartition, InvalidPartitions.</exception>
-    public Task<TopicDescription> IncreasePartitionsAsync(string topic, int partitionCount, CancellationToken cancellationToken = default) =>
-        RetryAsync(() => Topic(topic).IncreasePartitionsAsync(partitionCount), cancellationToken);
+    public async Task<TopicDescription> IncreasePartitionsAsync(string topic, int partitionCount, CancellationToken cancellationToken = default)
+    {
+        var attempts = 0;
+        try
+        {
+            return await RetryAsync(
+                () =>
+                {
+                    attempts++;
+                    return Topic(topic).IncreasePartitionsAsync(partitionCount);
+                },
+                cancellationToken);
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.InvalidPartitions && attempts > 1)
+        {
+            // An earlier attempt whose answer was lost may have raised it.
+            var found = await DescribeTopicAsync(topic, cancellationToken);
+            return found.PartitionCount == partitionCount ? found : throw new StreamsException(error.Code, error.Message, error.Outcome, error);
+        }
+    }
 
     /// <summary>Replaces a topic's configuration.</summary>
     /// <exception cref="StreamsException">UnknownTopicOrPartition, InvalidConfig.</exception>
@@ -91,12 +110,34 @@ public sealed class AdminClient
 
     /// <summary>Deletes a group that has no members.</summary>
     /// <exception cref="StreamsException">GroupIdNotFound, NonEmptyGroup.</exception>
-    public Task DeleteGroupAsync(string groupId, CancellationToken cancellationToken = default) => _retry.RunAsync(Group(groupId).DeleteAsync, RequestTimeout, cancellationToken);
+    public Task DeleteGroupAsync(string groupId, CancellationToken cancellationToken = default) =>
+        DeleteAsync(Group(groupId).DeleteAsync, StreamsErrorCode.GroupIdNotFound, cancellationToken);
 
     /// <summary>Sets the committed offsets of a group that has no members.</summary>
     /// <exception cref="StreamsException">NonEmptyGroup.</exception>
     public Task ResetGroupOffsetsAsync(string groupId, ImmutableArray<CommittedOffset> offsets, CancellationToken cancellationToken = default) =>
         _retry.RunAsync(() => Group(groupId).ResetOffsetsAsync(offsets), RequestTimeout, cancellationToken);
+
+    /// <summary>Deletes; what is not there any more after an attempt whose answer was lost is deleted.</summary>
+    private async Task DeleteAsync(Func<Task> call, StreamsErrorCode absent, CancellationToken cancellationToken)
+    {
+        var attempts = 0;
+        try
+        {
+            await _retry.RunAsync(
+                () =>
+                {
+                    attempts++;
+                    return call();
+                },
+                RequestTimeout,
+                cancellationToken);
+        }
+        catch (StreamsException error) when (error.Code == absent && attempts > 1)
+        {
+            // By that attempt, or by somebody else: it is gone.
+        }
+    }
 
     private ITopicGrain Topic(string topic) => _grains.Topic(topic);
 

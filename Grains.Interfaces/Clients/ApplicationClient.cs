@@ -32,6 +32,10 @@ public sealed class ApplicationClient
         _retry = retry;
     }
 
+    /// <summary>The names of the applications that the silos can run, in ordinal order.</summary>
+    public Task<ImmutableArray<string>> ListAsync(CancellationToken cancellationToken = default) =>
+        _retry.RunAsync(_grains.GetGrain<IApplicationDirectoryGrain>(IApplicationDirectoryGrain.Key).ListAsync, RequestTimeout, cancellationToken);
+
     /// <summary>Starts an application, durably.</summary>
     /// <exception cref="StreamsException">ApplicationNotFound, InvalidRequest (state made with other parameters), UnknownTopicOrPartition (a missing input topic).</exception>
     public Task<StreamApplicationStatus> StartAsync(string application, ImmutableDictionary<string, string>? parameters = null, CancellationToken cancellationToken = default) =>

@@ -36,7 +36,7 @@ internal sealed partial class PartitionSender
             }
             else
             {
-                await retry.BackoffAsync(attempt, CancellationToken.None);
+                await retry.BackoffAsync(attempt, error, CancellationToken.None);
             }
 
             var behind = false;

@@ -72,6 +72,10 @@ public sealed record StreamTaskStatus(
     /// <summary>Whether the error passes, so that the application starts the task again by itself.</summary>
     [Id(14)]
     public bool WillRestart { get; init; }
+
+    /// <summary>Records that were skipped, as their source is configured to, since the journal began.</summary>
+    [Id(15)]
+    public long SkippedRecords { get; init; }
 }
 
 /// <summary>An application as it is.</summary>
@@ -138,6 +142,14 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
     /// <exception cref="StreamsException">ApplicationNotFound.</exception>
     [Alias("StopAsync")]
     Task StopAsync();
+
+    /// <summary>
+    /// Stops the application and deletes what it has made for itself: repartition topics, state, its parameters. Its input and result topics stay. A later start
+    /// begins anew. Resumes when called again after a failure midway.
+    /// </summary>
+    /// <exception cref="StreamsException">ApplicationNotFound, StorageError.</exception>
+    [Alias("DropAsync")]
+    Task DropAsync();
 
     /// <summary>The status, with each task's.</summary>
     /// <exception cref="StreamsException">ApplicationNotFound.</exception>

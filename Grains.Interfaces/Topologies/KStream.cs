@@ -127,27 +127,7 @@ public sealed partial class KStream<TKey, TValue>
     /// </summary>
     /// <exception cref="StreamsException">InvalidConfig when the key may have changed since the topic was read: then equal keys may lie in several
     /// partitions, and each task would see only a part of a group.</exception>
-    public KGroupedStream<TKey, TValue> GroupByKey() => new(_builder, _node, KeySerdeOf("grouped by key", ".Repartition(Repartitioned.With(...)).GroupByKey()"));
-
-    /// <summary>Groups by a key that is made of each record. The records go through an internal topic that is partitioned by that key.</summary>
-    /// <param name="selector">Makes the key.</param>
-    /// <param name="grouped">The serdes of the internal topic, and its name if it matters.</param>
-    public KGroupedStream<TNewKey, TValue> GroupBy<TNewKey>(Func<TKey, TValue, TNewKey> selector, Grouped<TNewKey, TValue> grouped)
-    {
-        ArgumentNullException.ThrowIfNull(grouped);
-        return SelectKey(selector).Repartition(grouped.Repartitioned).GroupByKey();
-    }
-
-    /// <summary>
-    /// Writes the records to an internal topic, which the application makes and which is partitioned by the key as it is now, and reads them from it: equal keys are in one task
-    /// from here on.
-    /// </summary>
-    public KStream<TKey, TValue> Repartition(Repartitioned<TKey, TValue> repartitioned)
-    {
-        ArgumentNullException.ThrowIfNull(repartitioned);
-        var node = new RepartitionNode<TKey, TValue>(_builder.NextId, repartitioned.Name ?? _builder.NameOf("repartition"), _node, repartitioned);
-        return new(_builder, _builder.Add(node), repartitioned.KeySerde);
-    }
+    public KGroupedStream<TKey, TValue> GroupByKey() => new(_builder, _node, KeySerdeOf("grouped by key", ".GroupByKey(Grouped.With(keySerde, valueSerde))"));
 
     /// <summary>
     /// Takes the records for the changes of a table: the last value of a key is its value, a null value deletes the key. The keys must be those that the source topic is partitioned by.
@@ -185,5 +165,5 @@ public sealed partial class KStream<TKey, TValue>
         ? _keySerde
         : throw new StreamsException(
             StreamsErrorCode.InvalidConfig,
-            $"The records of '{_node.Name}' cannot be {what} here: the key comes from a file, from Map, FlatMap or SelectKey, or from topics with different key serdes, so that equal keys may lie in several partitions. Partition them anew before, with {remedy}, or by a topic of your own with .To(topic, ...) and builder.Stream(topic, ...).");
+            $"The records of '{_node.Name}' cannot be {what} here: the key comes from a file, from Map, FlatMap or SelectKey, or from topics with different key serdes, so that equal keys may lie in several partitions. Let them be repartitioned with {remedy}, or write them to a topic with .To(topic, ...) and read it again.");
 }

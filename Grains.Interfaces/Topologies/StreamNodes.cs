@@ -9,8 +9,6 @@ internal partial interface ITopologyVisitor
     void Visit<TKey, TValue>(SplitNode<TKey, TValue> node);
 
     void Visit<TKey, TValue>(BranchNode<TKey, TValue> node);
-
-    void Visit<TKey, TValue>(RepartitionNode<TKey, TValue> node);
 }
 
 internal sealed class FlatMapValuesNode<TKey, TValue, TNewValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, IEnumerable<TNewValue>> mapper)
@@ -67,32 +65,6 @@ internal sealed class BranchNode<TKey, TValue>(int id, string name, SplitNode<TK
     public override bool KeepsNull => Parents[0].KeepsNull;
 
     public override string Shape => Predicate is null ? "default branch" : "branch";
-
-    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
-}
-
-/// <summary>
-/// Where a topology is cut: the records of the parent go to an internal topic that is partitioned by their key, and from it to what follows.
-/// </summary>
-internal abstract class RepartitionNode(int id, string name, TopologyNode parent, int? partitionCount) : TopologyNode(id, name, parent)
-{
-    /// <summary>The partitions of the internal topic; null for as many as the largest topic has that its sub-topology reads.</summary>
-    public int? PartitionCount { get; } = partitionCount;
-
-    public override bool KeepsKey => true;
-
-    public override bool KeepsNull => true;
-
-    // The watermark that its topic carries is the parent's already.
-    public override long OutputDelayMs => 0;
-}
-
-internal sealed class RepartitionNode<TKey, TValue>(int id, string name, TopologyNode parent, Repartitioned<TKey, TValue> repartitioned)
-    : RepartitionNode(id, name, parent, repartitioned.PartitionCount)
-{
-    public Repartitioned<TKey, TValue> Repartitioned { get; } = repartitioned;
-
-    public override string Shape => $"repartition key {Repartitioned.KeySerde.Name} value {Repartitioned.ValueSerde.Name} partitions {PartitionCount}";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }

@@ -49,12 +49,15 @@ public sealed partial class StreamsBuilder
     /// <param name="path">The file.</param>
     /// <param name="parser">Reads a line; an exception from it stops the task with InvalidInput, naming file and line.</param>
     /// <param name="rowsPerSecond">Rows per second at most; null takes the application parameter <see cref="ApplicationParameters.Rate"/>, 0 is no bound.</param>
-    public KStream<TKey, TValue> FileSource<TKey, TValue>(string name, string path, FileLineParser<TKey, TValue> parser, double? rowsPerSecond = null)
+    /// <param name="watermarks">How the watermark follows from the rows' timestamps, for those who read what is repartitioned from this stream; null when only the end of the
+    /// file tells them that nothing earlier comes.</param>
+    public KStream<TKey, TValue> FileSource<TKey, TValue>(
+        string name, string path, FileLineParser<TKey, TValue> parser, double? rowsPerSecond = null, WatermarkStrategy? watermarks = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(parser);
         TopologyNames.Check(name, "file source");
-        var node = Add(new FileSourceNode<TKey, TValue>(NextId, name, path, rowsPerSecond, parser));
+        var node = Add(new FileSourceNode<TKey, TValue>(NextId, name, path, rowsPerSecond, parser, watermarks));
         return new KStream<TKey, TValue>(this, node, null);
     }
 

@@ -47,6 +47,8 @@ public sealed class Topology
             }
         }
 
+        CheckRepartitionTopics(nodes);
+
         // Parents stand before their children, so one pass finds the components: each node joins those of its parents.
         var component = new int[nodes.Length];
         foreach (var node in nodes)
@@ -60,6 +62,21 @@ public sealed class Topology
 
         var subTopologies = nodes.GroupBy(node => component[node.Id]).OrderBy(group => group.Key).Select((group, index) => SubTopology.Of(index, [.. group]));
         return new Topology([.. subTopologies], changeableParameters);
+    }
+
+    private static void CheckRepartitionTopics(ImmutableArray<TopologyNode> nodes)
+    {
+        var sinks = nodes.OfType<SinkNode>().ToArray();
+        var user = nodes.SelectMany(node => node.Writes).Except(sinks.Where(sink => sink.Internal is not null).Select(sink => sink.Topic), StringComparer.Ordinal)
+            .Concat(nodes.OfType<TopicSourceNode>().Where(source => source.Internal is null).Select(source => source.Topic)).ToHashSet(StringComparer.Ordinal);
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var sink in sinks.Where(sink => sink.Internal is not null))
+        {
+            if (!names.Add(sink.Topic) || user.Contains(sink.Topic))
+            {
+                throw Invalid($"Two topics of the topology would be called '{sink.Topic}': give the repartitioning another name with WithName.");
+            }
+        }
     }
 
     internal static StreamsException Invalid(string message) => new(StreamsErrorCode.InvalidConfig, message);
@@ -86,13 +103,13 @@ public sealed class SubTopology
         Sources = [.. nodes.OfType<TopicSourceNode>()];
         File = nodes.OfType<FileSourceNode>().SingleOrDefault();
         Stores = [.. nodes.SelectMany(node => node.Stores)];
-        OutputTopics = [.. nodes.SelectMany(node => node.OutputTopics).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        OutputTopics = [.. nodes.SelectMany(node => node.Writes).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>Its number.</summary>
     public int Id { get; }
 
-    /// <summary>The topics that it reads, in order of their inputs.</summary>
+    /// <summary>The topics that it reads, in order of their inputs; those that the application makes for itself without the application's name.</summary>
     public ImmutableArray<string> InputTopics => [.. Sources.Select(source => source.Topic)];
 
     /// <summary>The topics that it writes, in ordinal order.</summary>

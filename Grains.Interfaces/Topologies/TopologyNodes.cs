@@ -13,7 +13,7 @@ internal abstract class TopologyNode
         Id = id;
         Name = name;
         Parents = parents;
-        InputDelayMs = parents.Length == 0 ? 0 : parents.Max(parent => parent.OutputDelayMs);
+        InputDelayMs = parents.Length == 0 ? 0 : parents.Max(parent => parent.InputDelayMs + (parent.EmitDelayMs ?? 0));
     }
 
     public int Id { get; }
@@ -32,19 +32,16 @@ internal abstract class TopologyNode
     public virtual IReadOnlyList<string> Stores => [];
 
     /// <summary>The topics that it writes.</summary>
-    public virtual IReadOnlyList<string> OutputTopics => [];
+    public virtual IEnumerable<string> Writes => [];
 
     /// <summary>
-    /// How far behind its own watermark the results may be that it emits, in ms of event time: a window that closes a grace after its end emits a result with the window's last
-    /// millisecond, which is a grace and one behind.
+    /// For a step that emits when the watermark rises (a window that closes): how far behind the watermark, in ms, the timestamps can lie of what it has not emitted
+    /// yet. Null for a step that emits only when a record comes.
     /// </summary>
-    public virtual long HoldsBackMs => 0;
+    public virtual long? EmitDelayMs => null;
 
-    /// <summary>How far the node's watermark is behind the task's: what all nodes before it hold back.</summary>
+    /// <summary>How far the watermark that the node sees is behind the task's: what the steps before it hold back.</summary>
     public long InputDelayMs { get; }
-
-    /// <summary>How far the watermark of what it emits is behind the task's.</summary>
-    public virtual long OutputDelayMs => InputDelayMs + HoldsBackMs;
 
     /// <summary>What stored state depends on; a change of it makes journals incompatible.</summary>
     public abstract string Shape { get; }
@@ -79,7 +76,16 @@ internal abstract class TopicSourceNode(int id, string name, string topic) : Top
 {
     public string Topic { get; } = topic;
 
+    /// <summary>Set when the topic is one that the application makes for itself; <see cref="Topic"/> is then its name without the application's.</summary>
+    public RepartitionTopic? Internal { get; init; }
+
     public abstract WatermarkStrategy Watermarks { get; }
+
+    /// <summary>Whether event times are others than the records' timestamps, or watermarks come from a generator: then upstream tasks' watermarks say nothing about them.</summary>
+    public abstract bool HasOwnTime { get; }
+
+    /// <summary>Whether watermarks come from a generator or from the clock rather than from the event times.</summary>
+    public abstract bool HasOwnWatermarks { get; }
 
     public override bool KeepsKey => true;
 
@@ -92,14 +98,21 @@ internal sealed class TopicSourceNode<TKey, TValue>(int id, string name, string 
 
     public override WatermarkStrategy Watermarks => Consumed.Watermarks;
 
+    public override bool HasOwnTime => Consumed.Time != EventTimeKind.RecordTimestamp || Consumed.Generator is not null;
+
+    public override bool HasOwnWatermarks => Consumed.Time == EventTimeKind.Processing || Consumed.Generator is not null;
+
     public override string Shape => $"topic {Topic} key {Consumed.KeySerde.Name} value {Consumed.ValueSerde.Name}";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
 /// <summary>A source that reads a file of lines.</summary>
-internal abstract class FileSourceNode(int id, string name, string path, double? rowsPerSecond) : TopologyNode(id, name)
+internal abstract class FileSourceNode(int id, string name, string path, double? rowsPerSecond, WatermarkStrategy? watermarks) : TopologyNode(id, name)
 {
+    /// <summary>Null: the watermark comes with the end of the file.</summary>
+    public WatermarkStrategy? Watermarks { get; } = watermarks;
+
     public string Path { get; } = path;
 
     public double? RowsPerSecond { get; } = rowsPerSecond;
@@ -108,8 +121,9 @@ internal abstract class FileSourceNode(int id, string name, string path, double?
     public override string Shape => "file";
 }
 
-internal sealed class FileSourceNode<TKey, TValue>(int id, string name, string path, double? rowsPerSecond, FileLineParser<TKey, TValue> parser)
-    : FileSourceNode(id, name, path, rowsPerSecond)
+internal sealed class FileSourceNode<TKey, TValue>(
+    int id, string name, string path, double? rowsPerSecond, FileLineParser<TKey, TValue> parser, WatermarkStrategy? watermarks)
+    : FileSourceNode(id, name, path, rowsPerSecond, watermarks)
 {
     public FileLineParser<TKey, TValue> Parser { get; } = parser;
 
@@ -185,9 +199,10 @@ internal abstract class WindowAggregateNode(int id, string name, TopologyNode pa
 
     public override IReadOnlyList<string> Stores => [StoreName];
 
-    public override IReadOnlyList<string> OutputTopics => LateTopic is null ? [] : [LateTopic];
+    public override IEnumerable<string> Writes => LateTopic is null ? [] : [LateTopic];
 
-    public override long HoldsBackMs => Windows.GraceMs + 1;
+    // At watermark w all windows with end + grace <= w are out; a later one has its last millisecond, end - 1, at w - grace or after it.
+    public override long? EmitDelayMs => Windows.GraceMs + 1;
 }
 
 internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
@@ -223,7 +238,10 @@ internal abstract class SinkNode(int id, string name, TopologyNode parent, strin
 {
     public string Topic { get; } = topic;
 
-    public override IReadOnlyList<string> OutputTopics => [Topic];
+    /// <summary>Set when the topic is one that the application makes for itself; <see cref="Topic"/> is then its name without the application's.</summary>
+    public RepartitionTopic? Internal { get; init; }
+
+    public override IEnumerable<string> Writes => [Topic];
 }
 
 internal sealed class SinkNode<TKey, TValue>(int id, string name, TopologyNode parent, string topic, Produced<TKey, TValue> produced) : SinkNode(id, name, parent, topic)

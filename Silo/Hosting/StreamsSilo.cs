@@ -1,4 +1,3 @@
-using OrleansStreams.Clients;
 using OrleansStreams.Errors;
 using OrleansStreams.Log;
 using OrleansStreams.Processing;
@@ -91,7 +90,7 @@ public static class StreamsSilo
         var streams = new StreamsOptions { Flush = settings.Flush, FlushInterval = settings.FlushInterval, MaintenanceInterval = settings.MaintenanceInterval };
         builder.Services.AddStreamsGrains(LimitsOf(settings).Aggregate(streams, (options, limit) => limit.Limit.Apply(options, limit.Value)));
         builder.Services.Configure<StreamsApiOptions>(options => LimitsOf(settings).ForEach(limit => limit.Limit.ApplyToApi(options, (int)Math.Min(limit.Value, int.MaxValue))));
-        builder.Services.AddSingleton(services => new StreamsClient(services.GetRequiredService<IGrainFactory>(), services.GetRequiredService<TimeProvider>(), Random.Shared));
+        builder.Services.AddStreamsClient();
         builder.Services.AddStreamApplication(FlightDelays.Name, (flights, parameters) => FlightDelays.Build(flights, parameters, settings.DataPath));
         builder.AddActorRuntime(settings);
         builder.Services.AddPartitionUpkeep();

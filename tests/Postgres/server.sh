@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
-# A PostgreSQL server for tests, in a folder of its own, on a Unix socket in that folder.
-#   server.sh install        makes sure that the programs are there (Debian's package, needs root)
-#   server.sh create DIR     a new cluster, started
-#   server.sh start DIR      starts it again
-#   server.sh kill DIR       SIGKILL to the server and every process of it
-#   server.sh guard DIR      when its input ends (the test run is over, however), stops the server and removes the folder
+# A PostgreSQL server for tests and for infra/cluster/local.sh, in a folder of its own, on a Unix socket in that folder.
+#   server.sh install            makes sure that the programs are there (Debian's package, needs root)
+#   server.sh find               prints the folder of the programs; fails when there is none
+#   server.sh create DIR [PORT]  a new server, started; with PORT on that port of 127.0.0.1 too, without a password
+#   server.sh start DIR [PORT]   starts it again
+#   server.sh database DIR PORT NAME   makes a database
+#   server.sh stop DIR           stops it as a service manager does; returns when it is gone
+#   server.sh kill DIR           SIGKILL to the server and every process of it
+#   server.sh guard DIR          when its input ends (the test run is over, however), stops the server and removes the folder
+# POSTGRES_BIN names the folder of the programs when the newest of Debian's packages is not the one.
 set -euo pipefail
-bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1 || true)
+bin=${POSTGRES_BIN:-$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1 || true)}
 dir=${2:-}
+port=${3:-}
 
 # PostgreSQL refuses to run as root.
 as_server() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --clear-groups "$@"; else "$@"; fi; }
@@ -17,6 +22,9 @@ install)
   if [ ! -x "$bin/initdb" ]; then
     { apt-get install -y postgresql-15 || { apt-get update && apt-get install -y postgresql-15; }; } >&2
   fi
+  ;;
+find)
+  [ -x "$bin/initdb" ] && echo "$bin"
   ;;
 create)
   if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
@@ -30,18 +38,26 @@ max_connections = 200
 shared_buffers = 128MB
 max_wal_size = 4GB
 CONF
-  exec "$0" start "$dir"
+  exec "$0" start "$dir" "$port"
   ;;
 start)
   cd /
   # Left by a killed server; its process may still be listed, waiting for a parent that doesn't ask.
-  as_server rm -f "$dir/data/postmaster.pid" "$dir/.s.PGSQL.5432.lock"
+  as_server rm -f "$dir/data/postmaster.pid" "$dir/.s.PGSQL.${port:-5432}.lock"
   # Its children may take a moment to be gone, and the server is right not to start beside them.
   for _ in 1 2 3 4 5; do
-    if as_server "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/log" start >/dev/null; then exit 0; fi
+    if as_server "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/log" ${port:+-o "-p $port -h 127.0.0.1"} start >/dev/null; then exit 0; fi
   done
   tail -n 20 "$dir/log" >&2
   exit 1
+  ;;
+database)
+  cd /
+  as_server "$bin/createdb" -h "$dir" -p "$port" -U postgres "$4"
+  ;;
+stop)
+  cd /
+  as_server "$bin/pg_ctl" -D "$dir/data" -w -t 60 -m fast stop >/dev/null
   ;;
 kill)
   server=$(head -n 1 "$dir/data/postmaster.pid")
@@ -57,7 +73,7 @@ guard)
   for _ in $(seq 50); do rm -rf "$dir" 2>/dev/null && break; read -rt 0.1 <> <(:) || true; done
   ;;
 *)
-  echo "usage: $0 install|create|start|kill|guard [DIR]" >&2
+  echo "usage: $0 install|find|create|start|database|stop|kill|guard [DIR [PORT [NAME]]]" >&2
   exit 2
   ;;
 esac

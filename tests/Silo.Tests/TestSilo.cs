@@ -43,7 +43,7 @@ public sealed class TestSilo : IAsyncDisposable
         builder.Services.AddSingleton<ILogStorage, FileLogStorage>();
         builder.Services.AddSingleton(new FileLogStorageOptions { RootPath = Path.Combine(folder, "logs") });
         builder.Services.AddStreamsGrains(new OrleansStreams.Log.StreamsOptions { Flush = FlushMode.OperatingSystem });
-        builder.Services.AddSingleton(provider => new OrleansStreams.Clients.StreamsClient(provider.GetRequiredService<IGrainFactory>(), TimeProvider.System, Random.Shared));
+        builder.Services.AddStreamsClient();
         builder.UseEmbeddedOrleans(silo =>
         {
             silo.AddGrainAssembly(typeof(ILogStorage).Assembly);

@@ -25,10 +25,16 @@ internal sealed class TaskContext(WatermarkTracker watermarks, Outbox outbox)
     /// <summary>Headers for what is written while a step sets them; null means those of the source's record.</summary>
     public RecordHeader[]? Headers { get; set; }
 
-    /// <summary>The wall clock as the engine was last told of it, ms since the Unix epoch. Nothing that replays may depend on it.</summary>
-    public long NowMs { get; set; }
-
     public long LateRecords { get; set; }
+
+    /// <summary>Records that were skipped as their source is configured to.</summary>
+    public long SkippedRecords { get; set; }
+
+    /// <summary>The wall clock, ms since the Unix epoch, as the task was last told; it never goes back. long.MinValue before it was told.</summary>
+    public long ClockMs { get; set; } = long.MinValue;
+
+    /// <summary>The ingestion time of the batch that is being processed.</summary>
+    public long IngestionMs { get; set; } = long.MinValue;
 }
 
 /// <summary>

@@ -9,7 +9,7 @@ internal sealed partial class TaskGraph
     private readonly Dictionary<TopologyNode, object> _splits = [];
 
     public void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node) =>
-        _sources.Add(new TopicSource<TKey, TValue>(_context, node.Consumed, Output<TKey, TValue>(node)));
+        _sources.Add(new TopicSource<TKey, TValue>(node.Consumed, _context, Output<TKey, TValue>(node)));
 
     public void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node) => File = new FileSource<TKey, TValue>(node.Parser, Output<TKey, TValue>(node));
 
@@ -40,10 +40,6 @@ internal sealed partial class TaskGraph
     }
 
     public void Visit<TKey, TValue>(BranchNode<TKey, TValue> node) => Output(node, ((SplitProcessor<TKey, TValue>)_splits[node.Parents[0]]).OutputOf(node.Index));
-
-    public void Visit<TKey, TValue>(RepartitionNode<TKey, TValue> node) => throw new StreamsException(
-        StreamsErrorCode.InvalidConfig,
-        $"The records of '{node.Parents[0].Name}' are regrouped by '{node.Name}', which this version describes but does not run: write them to a topic with .To(topic, ...) and read it again with builder.Stream(topic, ...).");
 
     public void Visit<TKey, TValue, TAggregate>(WindowAggregateNode<TKey, TValue, TAggregate> node)
     {

@@ -32,6 +32,23 @@ internal interface IRestoredStep
 /// <summary>Runs the steps that wait for time: by due time, then in the order of the topology, so that what a step emits meets those behind it before they get to that time.</summary>
 internal sealed class TaskTimers(TaskContext context, (IEventTimeStep Step, long DelayMs)[] eventTimeSteps, IWallClockStep[] wallClockSteps)
 {
+    /// <summary>The task's watermark at which the first step has something to do; long.MaxValue when none waits.</summary>
+    public long NextDue
+    {
+        get
+        {
+            var next = long.MaxValue;
+            foreach (var (step, delay) in eventTimeSteps)
+            {
+                var due = step.NextDue;
+                next = Math.Min(next, due > long.MaxValue - delay ? long.MaxValue : due + delay);
+            }
+
+            return next;
+        }
+    }
+
+    /// <summary>The wall clock at which the first step has something to do; long.MaxValue when none waits.</summary>
     public long NextWallClockDue
     {
         get
@@ -49,7 +66,7 @@ internal sealed class TaskTimers(TaskContext context, (IEventTimeStep Step, long
     /// <summary>Takes the steps to a watermark, as if it had risen ms by ms.</summary>
     public void RaiseWatermark(long watermark)
     {
-        for (var due = NextDue(); due <= watermark && due != long.MaxValue; due = NextDue())
+        for (var due = NextDue; due <= watermark && due != long.MaxValue; due = NextDue)
         {
             BeginTimers();
             context.Watermark = Math.Max(context.Watermark, due);
@@ -87,18 +104,5 @@ internal sealed class TaskTimers(TaskContext context, (IEventTimeStep Step, long
         context.InputWatermark = WatermarkTracker.None;
         context.ValueIsNull = false;
         context.Headers = null;
-    }
-
-    /// <summary>The task's watermark at which the first step has something to do.</summary>
-    private long NextDue()
-    {
-        var next = long.MaxValue;
-        foreach (var (step, delay) in eventTimeSteps)
-        {
-            var due = step.NextDue;
-            next = Math.Min(next, due > long.MaxValue - delay ? long.MaxValue : due + delay);
-        }
-
-        return next;
     }
 }

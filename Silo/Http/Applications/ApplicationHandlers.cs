@@ -22,9 +22,9 @@ internal static class ApplicationHandlers
             .Produces<ApplicationBody>().WithProblems(400, 404);
     }
 
-    private static async Task<IResult> ListAsync(HttpContext http, [FromServices] IGrainFactory grains)
+    private static async Task<IResult> ListAsync([FromServices] IGrainFactory grains)
     {
-        var names = http.RequestServices.GetService<IApplicationCatalog>()?.Names ?? [];
+        var names = await grains.GetGrain<IApplicationDirectoryGrain>(IApplicationDirectoryGrain.Key).ListAsync();
         var apps = await BoundedCalls.AllAsync(names, async name =>
         {
             var status = await grains.GetGrain<IStreamApplicationGrain>(name).GetStatusAsync();

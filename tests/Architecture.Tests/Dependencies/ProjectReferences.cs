@@ -13,7 +13,12 @@ internal static class ProjectReferences
         ["Grains.Interfaces"] = [],
         ["Grains"] = ["Grains.Interfaces"],
         ["Silo"] = ["Grains", "Grains.Interfaces"],
-        ["ClientApp"] = ["Grains.Interfaces", "Silo"],
+        ["OrleansClient"] = ["Grains.Interfaces"],
+        ["OrderProducer"] = ["OrleansClient"],
+        ["OrderConsumer"] = ["OrleansClient"],
+        ["OrderView"] = ["OrleansClient"],
+        ["OrderSilo"] = ["Silo"],
+        ["ClientApp"] = ["Grains.Interfaces", "Silo", "OrleansClient"],
     };
 
     /// <summary>References that the list doesn't allow, and projects that it doesn't know.</summary>

@@ -76,7 +76,7 @@ public sealed class WatermarkTrackerTests
     public void A_larger_bound_after_a_restart_takes_no_watermark_back()
     {
         var tracker = Of(Bound(100));
-        tracker.RestoreInput(0, 1000, isEnded: false);
+        tracker.RestoreInput(0, 1000, 989, isIdle: false);
         tracker.RestoreTask(989);
         tracker.Observe(0, 1010).ShouldBeFalse();
         tracker.Watermark.ShouldBe(989);
