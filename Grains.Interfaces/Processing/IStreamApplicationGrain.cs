@@ -180,6 +180,11 @@ public interface IStreamTaskGrain : IGrainWithStringKey
     [Alias("StopAsync")]
     Task StopAsync();
 
+    /// <summary>Stops it and deletes its state: a later start begins anew.</summary>
+    /// <exception cref="StreamsException">StorageError.</exception>
+    [Alias("DropAsync")]
+    Task DropAsync();
+
     /// <summary>Its status; a ping that keeps the activation.</summary>
     [AlwaysInterleave]
     [Alias("GetStatusAsync")]

@@ -1,8 +1,6 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using OrleansStreams.Log;
-using OrleansStreams.Processing.Journal;
-using OrleansStreams.Storage;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
@@ -35,7 +33,6 @@ internal sealed class StreamApplicationGrainState
 internal sealed class StreamApplicationGrain(
     [PersistentState("application", "streams")] IPersistentState<StreamApplicationGrainState> stored,
     StreamApplicationRegistry registry,
-    ILogStorage storage,
     ProcessingOptions options,
     TimeProvider time,
     ILogger<StreamApplicationGrain> logger) : Grain, IStreamApplicationGrain
@@ -136,8 +133,7 @@ internal sealed class StreamApplicationGrain(
 
         foreach (var task in state.Tasks)
         {
-            // Fences a task that could not be told to stop.
-            await storage.DeleteAsync(TaskJournal.IdOf(Name, task));
+            await GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{task}").DropAsync();
         }
 
         await WriteAsync(new StreamApplicationGrainState());

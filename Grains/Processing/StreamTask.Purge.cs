@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using OrleansStreams.Log;
 
 namespace OrleansStreams.Processing;
 
@@ -17,11 +18,18 @@ internal sealed partial class StreamTask
         }
 
         _lastPurge = _lastPurge == 0 ? Time.GetTimestamp() : _lastPurge;
-        if (committed.IsCompleted || Time.GetElapsedTime(_lastPurge) >= Options.PurgeInterval)
+        if (Time.GetElapsedTime(_lastPurge) >= Options.PurgeInterval)
         {
             _lastPurge = Time.GetTimestamp();
             _purge = PurgeAsync(committed.Positions);
         }
+    }
+
+    /// <summary>Purges when the task has ended, also at each later start: nobody else would.</summary>
+    private async Task PurgeLastAsync()
+    {
+        await _purge;
+        _purge = PurgeAsync(_engine!.Progress.Positions);
     }
 
     private async Task PurgeAsync(long[] positions)
@@ -32,14 +40,25 @@ internal sealed partial class StreamTask
             {
                 if (_plan.SubTopology.Sources[input].Internal is not null && positions[input] > 0)
                 {
-                    await _environment.Topics.DeleteRecordsAsync(_plan.PartitionOf(input), positions[input]);
+                    var (partition, before) = (_plan.PartitionOf(input), positions[input]);
+                    await RetryAsync(() => DeleteRecordsAsync(partition, before));
                 }
             }
+        }
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        {
+            // The task stops; its next run purges.
         }
         catch (Exception error)
         {
             // What stays now goes with a later purge, or with the application.
             _environment.Logger.PurgeFailed(_name, error.Message);
         }
+    }
+
+    private async Task<bool> DeleteRecordsAsync(TopicPartition partition, long before)
+    {
+        await _environment.Topics.DeleteRecordsAsync(partition, before);
+        return true;
     }
 }

@@ -163,6 +163,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
                 var progress = _engine.Progress;
                 _environment.Logger.TaskCompleted(_name, progress.RecordsIn, progress.RecordsOut, progress.LateRecords);
                 Move(StreamTaskState.Completed);
+                await PurgeLastAsync();
             }
             else
             {
