@@ -22,6 +22,12 @@ internal sealed partial class TimedStore<TKey, TValue>
     public int DrainOps(ByteBuffer to)
     {
         var count = _removedOpCount;
+        to.WriteBytes(_removedOps.Span);
+        _removedOps.Clear();
+        _removedOpCount = 0;
+
+        // What is finished does not expire any more, what is put now has not expired.
+        count += DrainEntries(to, areFinished: true);
         if (_expiredTo != long.MinValue)
         {
             to.WriteByte(ExpireOp);
@@ -30,32 +36,7 @@ internal sealed partial class TimedStore<TKey, TValue>
             count++;
         }
 
-        to.WriteBytes(_removedOps.Span);
-        _removedOps.Clear();
-        _removedOpCount = 0;
-        foreach (var entry in _dirty)
-        {
-            var state = _entries[entry].State;
-            _entries[entry].State &= ~EntryStates.Listed;
-            if ((state & EntryStates.Live) == 0)
-            {
-                FreeIfUnused(entry);
-                continue;
-            }
-
-            if ((state & EntryStates.ValueStored) != 0)
-            {
-                WriteIdentity(to, FinishOp, entry);
-            }
-            else
-            {
-                WritePut(to, entry);
-            }
-
-            _entries[entry].State = (_entries[entry].State & ~EntryStates.Dirty) | EntryStates.Stored | EntryStates.ValueStored;
-            count++;
-        }
-
+        count += DrainEntries(to, areFinished: false);
         _dirty.Clear();
         return count;
     }
@@ -161,6 +142,40 @@ internal sealed partial class TimedStore<TKey, TValue>
         {
             entries.Add(new StateEntry(StartOf(entry), EndOf(entry), _values.ToArray(_entries[entry].Value!), IsFinished(entry)));
         }
+    }
+
+    private int DrainEntries(ByteBuffer to, bool areFinished)
+    {
+        var count = 0;
+        foreach (var entry in _dirty)
+        {
+            var state = _entries[entry].State;
+            if (IsFinished(entry) != areFinished)
+            {
+                continue;
+            }
+
+            _entries[entry].State &= ~EntryStates.Listed;
+            if ((state & EntryStates.Live) == 0)
+            {
+                FreeIfUnused(entry);
+                continue;
+            }
+
+            if ((state & EntryStates.ValueStored) != 0)
+            {
+                WriteIdentity(to, FinishOp, entry);
+            }
+            else
+            {
+                WritePut(to, entry);
+            }
+
+            _entries[entry].State = (_entries[entry].State & ~EntryStates.Dirty) | EntryStates.Stored | EntryStates.ValueStored;
+            count++;
+        }
+
+        return count;
     }
 
     private void ApplyPut(ReadOnlySpan<byte> key, long start, long end, TValue value, bool isFinished)

@@ -23,7 +23,7 @@ internal enum TimedOrder
 ///  finish   kind byte = 4                     | start int64 | end int64 | key length int32 | key
 ///  expire   kind byte = 5 | time int64        every entry that is not finished and expires at or before the time is gone
 /// </code>
-/// A commit has its expiry first, then what was removed, then the entries as they are. Slots of entries are ints, good until the entry is removed; -1 is none.
+/// A commit has what was removed first, then what was finished, its expiry, and the open entries as they are. Slots of entries are ints, good until the entry is removed; -1 is none.
 /// </summary>
 /// <param name="name">The store's name.</param>
 /// <param name="order">By which time entries expire.</param>
