@@ -160,6 +160,29 @@ public sealed partial class KStream<TKey, TValue>
         _builder.Add(new SinkNode<TKey, TValue>(_builder.NextId, _builder.NameOf("sink"), _node, topic, produced));
     }
 
+    /// <summary>Writes each record to a topic that is chosen by it. The topics must exist when the application starts.</summary>
+    /// <param name="extractor">Names the record's topic. Another one than <paramref name="topics"/> holds is an error of the record (InvalidInput).</param>
+    /// <param name="topics">All topics that there are to choose from: they are looked up before anything is processed, so that a missing one is told at once.</param>
+    /// <param name="produced">How they are written.</param>
+    public void To(Func<TKey, TValue, string> extractor, IReadOnlyCollection<string> topics, Produced<TKey, TValue> produced)
+    {
+        ArgumentNullException.ThrowIfNull(extractor);
+        ArgumentNullException.ThrowIfNull(topics);
+        ArgumentNullException.ThrowIfNull(produced);
+        if (topics.Count == 0)
+        {
+            throw Topology.Invalid("A stream is written to one of no topics: name the topics that the extractor chooses from.");
+        }
+
+        foreach (var topic in topics)
+        {
+            TopologyNames.Check(topic, "topic");
+        }
+
+        string[] sorted = [.. topics.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        _builder.Add(new ChoosingSinkNode<TKey, TValue>(_builder.NextId, _builder.NameOf("sink"), _node, extractor, sorted, produced));
+    }
+
     /// <summary>The serde of the key, if the key is the one that a topic is partitioned by.</summary>
     private ISerde<TKey> KeySerdeOf(string what, string remedy) => _keySerde is not null && _node.KeepsKey
         ? _keySerde

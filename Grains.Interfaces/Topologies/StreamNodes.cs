@@ -9,6 +9,8 @@ internal partial interface ITopologyVisitor
     void Visit<TKey, TValue>(SplitNode<TKey, TValue> node);
 
     void Visit<TKey, TValue>(BranchNode<TKey, TValue> node);
+
+    void Visit<TKey, TValue>(ChoosingSinkNode<TKey, TValue> node);
 }
 
 internal sealed class FlatMapValuesNode<TKey, TValue, TNewValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, IEnumerable<TNewValue>> mapper)
@@ -65,6 +67,21 @@ internal sealed class BranchNode<TKey, TValue>(int id, string name, SplitNode<TK
     public override bool KeepsNull => Parents[0].KeepsNull;
 
     public override string Shape => Predicate is null ? "default branch" : "branch";
+
+    public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
+}
+
+/// <summary>A sink whose records choose among several topics.</summary>
+internal sealed class ChoosingSinkNode<TKey, TValue>(
+    int id, string name, TopologyNode parent, Func<TKey, TValue, string> extractor, string[] topics, Produced<TKey, TValue> produced) : TopologyNode(id, name, parent)
+{
+    public Func<TKey, TValue, string> Extractor { get; } = extractor;
+
+    public Produced<TKey, TValue> Produced { get; } = produced;
+
+    public override IEnumerable<string> Writes => topics;
+
+    public override string Shape => $"to one of {string.Join(", ", topics)}";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }

@@ -31,6 +31,12 @@ public sealed class Topology
         return text.ToString();
     }
 
+    /// <summary>
+    /// The topology as a Mermaid flow chart: a subgraph per sub-topology with its steps and stores, and between them the topics. What runs it shows it at once: paste it into
+    /// Markdown between <c>```mermaid</c> lines.
+    /// </summary>
+    public string ToMermaid() => MermaidChart.Of(this);
+
     internal static Topology Of(ImmutableArray<TopologyNode> nodes, ImmutableArray<string> changeableParameters)
     {
         if (nodes.IsEmpty)

@@ -95,6 +95,9 @@ internal sealed class TaskEngine
     /// <summary>A rough size of the next commit.</summary>
     public long PendingBytes => _outbox.PendingBytes + _stores.Sum(store => store.PendingBytes);
 
+    /// <summary>A rough size of the memory that its stores hold.</summary>
+    public long StateBytes => _stores.Sum(store => store.Bytes);
+
     /// <summary>Whether every input has ended.</summary>
     public bool IsCompleted => _watermarks.IsAtEnd;
 

@@ -3,6 +3,7 @@ using OrleansStreams.Benchmarks.Log;
 using OrleansStreams.Benchmarks.Paths;
 using OrleansStreams.Benchmarks.Postgres;
 using OrleansStreams.Benchmarks.Reports;
+using OrleansStreams.Benchmarks.State;
 
 // One line a report: its name, its options for people, what runs it (null: the options are wrong).
 (string Name, string Options, Func<string[], Task<int>?> Run)[] reports =
@@ -10,6 +11,7 @@ using OrleansStreams.Benchmarks.Reports;
     ("paths", ReportOptions.Usage, rest => Report(rest, PathReport.RunAsync)),
     ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
+    ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
     ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
     ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),
     ("scaling", "[SCALE [throughput|fetch|opening|idle]]", ScalingReport.FromArguments),

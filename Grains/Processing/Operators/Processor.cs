@@ -107,33 +107,6 @@ internal sealed class SplitProcessor<TKey, TValue>(SplitNode<TKey, TValue> node)
     }
 }
 
-/// <summary>Writes records to a topic, through the task's outbox, with the headers of the record that they come from.</summary>
-internal sealed class SinkProcessor<TKey, TValue>(TaskContext context, int topic, SinkNode<TKey, TValue> node) : Processor<TKey, TValue>
-{
-    private readonly ByteBuffer _key = new();
-    private readonly ByteBuffer _value = new();
-    private readonly bool _keepsNull = node.Parents[0].KeepsNull;
-
-    public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
-    {
-        _key.Clear();
-        _value.Clear();
-        if (key is not null)
-        {
-            node.Produced.KeySerde.Serialize(key, _key);
-        }
-
-        var isNull = value is null || (_keepsNull && context.ValueIsNull);
-        if (!isNull)
-        {
-            node.Produced.ValueSerde.Serialize(value!, _value);
-        }
-
-        var headers = context.Headers ?? (raw.HeaderCount == 0 ? null : raw.GetHeaders());
-        context.Outbox.Append(topic, timestamp, _key.Span, key is null, _value.Span, isNull, headers);
-    }
-}
-
 internal sealed class FlatMapValuesProcessor<TKey, TValue, TNewValue>(Func<TKey, TValue, IEnumerable<TNewValue>> mapper, Emitter<TKey, TNewValue> output)
     : Processor<TKey, TValue>
 {

@@ -51,5 +51,14 @@ internal sealed partial class TaskGraph
         Feed(node, processor);
     }
 
-    public void Visit<TKey, TValue>(SinkNode<TKey, TValue> node) => Feed(node, new SinkProcessor<TKey, TValue>(_context, _context.Outbox.IndexOf(node.Topic), node));
+    public void Visit<TKey, TValue>(SinkNode<TKey, TValue> node) =>
+        Feed(node, new SinkProcessor<TKey, TValue>(_context.Outbox.IndexOf(node.Topic), WriterOf(node, node.Produced)));
+
+    public void Visit<TKey, TValue>(ChoosingSinkNode<TKey, TValue> node)
+    {
+        var topics = node.Writes.ToDictionary(topic => topic, _context.Outbox.IndexOf, StringComparer.Ordinal);
+        Feed(node, new ChoosingSinkProcessor<TKey, TValue>(node, topics, WriterOf(node, node.Produced)));
+    }
+
+    private RecordWriter<TKey, TValue> WriterOf<TKey, TValue>(TopologyNode node, Produced<TKey, TValue> produced) => new(_context, produced, node.Parents[0].KeepsNull);
 }

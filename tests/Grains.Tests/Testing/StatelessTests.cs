@@ -98,6 +98,20 @@ public sealed class StatelessTests
         Values(driver, "out").ShouldBe([2, 3]);
     }
 
+    [Fact]
+    public void A_record_goes_to_the_topic_that_it_chooses_and_another_than_was_named_is_its_error()
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream("in", s_numbers).To((_, value) => value > 9 ? "nowhere" : value % 2 == 0 ? "even" : "odd", ["odd", "even"], s_toNumbers);
+        var driver = Piped(builder, 1, 2, 3);
+        Values(driver, "odd").ShouldBe([1, 3]);
+        Values(driver, "even").ShouldBe([2]);
+        var error = Should.Throw<StreamsException>(() => driver.CreateInput("in", Serdes.Utf8, Serdes.Int64).Pipe("k", 10, 4));
+        error.Code.ShouldBe(StreamsErrorCode.InvalidInput);
+        error.Message.ShouldContain("'nowhere'");
+        error.Message.ShouldContain("even, odd");
+    }
+
     private static TopologyTestDriver Piped(StreamsBuilder builder, params ReadOnlySpan<long> values)
     {
         var driver = new TopologyTestDriver(builder.Build());
