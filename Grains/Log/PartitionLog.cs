@@ -31,6 +31,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     private long _committedBytes;
     private long _bytesSinceCheckpoint;
     private long _lastUse;
+    private int _pollsEnded;
 
     private PartitionLog(ILog log, TopicConfig config, StreamsOptions options, TimeProvider time)
     {

@@ -1,4 +1,5 @@
 using OrleansStreams.Benchmarks;
+using OrleansStreams.Benchmarks.Cluster;
 using OrleansStreams.Benchmarks.Log;
 using OrleansStreams.Benchmarks.Paths;
 using OrleansStreams.Benchmarks.Postgres;
@@ -10,6 +11,7 @@ using OrleansStreams.Benchmarks.Reports;
     ("paths", ReportOptions.Usage, rest => Report(rest, PathReport.RunAsync)),
     ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
+    ("cluster", ReportOptions.Usage, rest => Report(rest, ClusterReport.RunAsync)),
     ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
     ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),
     ("scaling", "[SCALE [throughput|fetch|opening|idle]]", ScalingReport.FromArguments),
