@@ -87,7 +87,7 @@ internal static class DemoRun
         output.Begin(settings.DataPath, run);
         var application = grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name);
         var isNew = (await application.GetStatusAsync()).Parameters.IsEmpty;
-        var input = await FlightDelaysRun.StartAsync(grains, run, cancellationToken);
+        var input = await FlightDelaysRun.StartAsync(services.GetRequiredService<StreamsClient>(), run, cancellationToken);
         var (rowsBefore, last, elapsed) = await FollowAsync(application, time, input.Rows, isNew, output, cancellationToken);
 
         using var windows = new ExternalSort<DelayWindow>(WindowFile.Format, Path.Combine(run.Folder, "results"));

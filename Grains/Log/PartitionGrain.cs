@@ -18,7 +18,7 @@ internal sealed class PartitionGrain(
     CompactionSlots compactions,
     PartitionMaintenance maintenance,
     TimeProvider time,
-    ILogger<PartitionGrain> logger) : Grain, IPartitionGrain
+    ILogger<PartitionGrain> logger) : Grain, IPartitionGrain, ILongPolls
 {
     // A woken partition waits so long for its compaction; a longer one ends with a later round. Below the host's response timeout.
     private static readonly TimeSpan s_compactionWait = TimeSpan.FromSeconds(10);
@@ -128,6 +128,8 @@ internal sealed class PartitionGrain(
 
         CloseIfUnused(log);
     }
+
+    public void EndLongPolls() => _log?.EndLongPolls();
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {

@@ -17,13 +17,14 @@ internal sealed partial class PartitionLog
         var maxBytes = Math.Min(request.MaxBytes, _options.FetchBytesMax);
         var minBytes = Math.Clamp(request.MinBytes, 0, maxBytes);
         var started = 0L;
+        var pollsEnded = _pollsEnded;
         while (true)
         {
             ThrowIfUnusable();
             Touch();
             var read = await ReadAsync(request.Offset, maxBytes, cancellationToken);
             var atEnd = read.NextOffset >= _log.DurableEndOffset;
-            if (read.Batches.Length >= minBytes || request.MaxWaitMs <= 0 || (!atEnd && !read.Batches.IsEmpty))
+            if (read.Batches.Length >= minBytes || request.MaxWaitMs <= 0 || pollsEnded != _pollsEnded || (!atEnd && !read.Batches.IsEmpty))
             {
                 return Answer(read);
             }
@@ -78,6 +79,20 @@ internal sealed partial class PartitionLog
         }
 
         return new TimestampOffset(_log.DurableEndOffset, -1);
+    }
+
+    /// <summary>Answers the fetches that wait for bytes with what there is.</summary>
+    public void EndLongPolls()
+    {
+        _pollsEnded++;
+        for (var i = _waiters.Count - 1; i >= 0; i--)
+        {
+            if (_waiters[i] is { TargetOffset: long.MaxValue } poll)
+            {
+                _waiters.RemoveAt(i);
+                poll.TrySetResult();
+            }
+        }
     }
 
     private static TimestampOffset? FindRecord(ReadOnlyMemory<byte> batch, long timestamp, long startOffset)

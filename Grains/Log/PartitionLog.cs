@@ -31,6 +31,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
     private long _committedBytes;
     private long _bytesSinceCheckpoint;
     private long _lastUse;
+    private int _pollsEnded;
 
     private PartitionLog(ILog log, TopicConfig config, StreamsOptions options, TimeProvider time)
     {
@@ -169,7 +170,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         var newStart = beforeOffset < 0 ? end : beforeOffset;
         if (newStart > _log.StartOffset)
         {
-            await TranslateAsync(_log.TruncatePrefixAsync(newStart));
+            await TruncateAsync(newStart);
         }
 
         return _log.StartOffset;

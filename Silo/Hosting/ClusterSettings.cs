@@ -47,6 +47,12 @@ public sealed record ClusterSettings
     /// <summary>How long a call between grains may take (<c>response-timeout-ms</c>: 1000 to 600000). Calls to a silo that dies end when it is declared dead.</summary>
     public TimeSpan ResponseTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// How often the silos look whether partitions, tasks and groups are evenly spread (<c>rebalance-ms</c>: 100 to 600000; 0: never). What a silo that came or went
+    /// changes is moved at the third look.
+    /// </summary>
+    public TimeSpan RebalanceInterval { get; init; } = TimeSpan.FromSeconds(5);
+
     internal static ClusterSettings From(IConfiguration configuration, bool hasDatabase)
     {
         var settings = new ClusterSettings
@@ -60,6 +66,7 @@ public sealed record ClusterSettings
             ProbesMissedMax = (int)SiloSettings.Number(configuration, "probes-missed-max", 2, 1, 100),
             DeathVotes = (int)SiloSettings.Number(configuration, "death-votes", 1, 1, 10),
             ResponseTimeout = TimeSpan.FromMilliseconds(SiloSettings.Number(configuration, "response-timeout-ms", 30_000, 1_000, 600_000)),
+            RebalanceInterval = Rebalance(configuration),
         };
         if (settings.SiloPort == settings.GatewayPort && settings.SiloPort != 0)
         {
@@ -67,6 +74,13 @@ public sealed record ClusterSettings
         }
 
         return settings;
+    }
+
+    private static TimeSpan Rebalance(IConfiguration configuration)
+    {
+        const string name = "rebalance-ms";
+        var ms = SiloSettings.Number(configuration, name, 5_000, 0, 600_000);
+        return ms is 0 or >= 100 ? TimeSpan.FromMilliseconds(ms) : throw SiloSettings.Invalid(name, configuration[name]!, "a number from 100 to 600000, or 0 for never");
     }
 
     private static string Id(IConfiguration configuration, string name) => configuration[name] switch

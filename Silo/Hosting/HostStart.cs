@@ -4,8 +4,16 @@ namespace OrleansStreams.Silo.Hosting;
 internal sealed class HostStart : IHostedLifecycleService
 {
     private volatile bool isOver;
+    private volatile bool hasFailed;
 
     public bool IsOver => isOver;
+
+    /// <summary>Whether it has failed: what the actor runtime logs of its own end then would bury the line that says why.</summary>
+    public bool HasFailed
+    {
+        get => hasFailed;
+        set => hasFailed = value;
+    }
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

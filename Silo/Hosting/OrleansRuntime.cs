@@ -3,7 +3,9 @@ using EmbeddedOrleans.Storage;
 using Npgsql;
 using Orleans.Configuration;
 using Orleans.Hosting;
+using Orleans.Runtime.Placement;
 using Orleans.Storage;
+using OrleansStreams.Silo.Hosting.Orleans;
 using OrleansStreams.Storage.Postgres;
 
 namespace OrleansStreams.Silo.Hosting;
@@ -41,6 +43,7 @@ internal static class ActorRuntimeHosting
             }
 
             silo.Configure<SiloMessagingOptions>(options => options.ResponseTimeout = cluster.ResponseTimeout);
+            AddPlacement(silo);
         });
     }
 
@@ -109,11 +112,28 @@ internal static class ActorRuntimeHosting
             // what the first one waits, three times.
             options.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(2);
         });
+        silo.Services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>, OrleansLostMembers>();
         silo.AddAdoNetGrainStorage(PubSubStore, options =>
         {
             options.Invariant = Invariant;
             options.ConnectionString = connection;
         });
+    }
+
+    private static void AddPlacement(ISiloBuilder silo)
+    {
+        silo.Services.AddSingleton<LeavingSilos>();
+        silo.Services.AddSingleton<LocalActivations>();
+        silo.Services.AddSingleton<IConfigureGrainContextProvider>(services => services.GetRequiredService<LocalActivations>());
+        silo.Services.AddSingleton<IPersistentStateFactory, StoredStates>();
+        silo.Services.AddSingleton<IPlacementStrategyResolver, StreamsPlacementResolver>();
+        silo.Services.AddPlacementDirector<StreamsPlacement, StreamsPlacementDirector>();
+        silo.Services.AddSingleton<PlacementServices>();
+        silo.AddGrainService<PlacementService>();
+        silo.Services.AddSingleton<SiloDrain>();
+        silo.Services.AddSingleton<ILifecycleParticipant<ISiloLifecycle>>(services => services.GetRequiredService<SiloDrain>());
+        silo.Services.AddHostedService(services => services.GetRequiredService<SiloDrain>());
+        silo.Services.AddHostedService<Rebalancer>();
     }
 
     private static void AddDatabaseStates(ISiloBuilder silo)

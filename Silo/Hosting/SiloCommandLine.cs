@@ -36,6 +36,7 @@ internal static class SiloCommandLine
                                 when a silo that doesn't answer is declared dead (default 500, 2, 1)
           --response-timeout-ms MS
                                 how long a call between grains may take (default 30000)
+          --rebalance-ms MS     how often silos look whether partitions, tasks and groups are evenly spread over them (default 5000; 0: never)
         Every option can be given as an environment variable too, with _ for -: STREAMS_DATA, STREAMS_URLS, STREAMS_FLUSH_INTERVAL, ...
         Settings of ASP.NET Core (--Logging:LogLevel:Default Debug, --environment NAME) work as everywhere.
         """;
@@ -44,7 +45,7 @@ internal static class SiloCommandLine
     {
         "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "maintenance-ms", "postgres", "schema", "migrate",
         "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "sample-rate", "cluster-id", "service-id", "silo-port", "gateway-port",
-        "advertised-address", "probe-timeout-ms", "probes-missed-max", "death-votes", "response-timeout-ms", "environment", "http_ports", "https_ports",
+        "advertised-address", "probe-timeout-ms", "probes-missed-max", "death-votes", "response-timeout-ms", "rebalance-ms", "environment", "http_ports", "https_ports",
     };
 
     /// <summary>

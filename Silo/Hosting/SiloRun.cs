@@ -11,7 +11,12 @@ internal static class SiloRun
     {
         // Asked for now: the services are gone when the host has run.
         var background = host.Services.GetServices<IHostedService>().OfType<BackgroundService>().ToArray();
-        await host.RunAsync();
+        await StartAsync(host);
+        await using ((IAsyncDisposable)host)
+        {
+            await host.WaitForShutdownAsync();
+        }
+
         foreach (var service in background)
         {
             if (service.ExecuteTask is { IsFaulted: true, Exception.InnerException: var cause })
@@ -22,5 +27,23 @@ internal static class SiloRun
         }
 
         return 0;
+    }
+
+    private static async Task StartAsync(IHost host)
+    {
+        try
+        {
+            await host.StartAsync();
+        }
+        catch
+        {
+            if (host.Services.GetService<HostStart>() is { } start)
+            {
+                start.HasFailed = true;
+            }
+
+            await ((IAsyncDisposable)host).DisposeAsync();
+            throw;
+        }
     }
 }

@@ -55,11 +55,17 @@ public static class StreamsSilo
 
         // What stops a start is thrown, and told by the program in one line; these would tell it before, with a stack trace.
         var start = new HostStart();
-        builder.Services.AddSingleton<IHostedService>(start);
+        builder.Services.AddSingleton(start).AddSingleton<IHostedService>(start);
         builder.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", level => start.IsOver && level >= LogLevel.Warning);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.None);
         builder.Logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.", LogLevel.Warning);
+        var orleans = Enum.TryParse<LogLevel>(builder.Configuration["Logging:LogLevel:Orleans"], ignoreCase: true, out var asked) ? asked : LogLevel.Error;
+        builder.Logging.AddFilter("Orleans.", level => level >= orleans && !start.HasFailed);
         builder.Services.AddSingleton(TimeProvider.System);
+        LateConnections.AddTo(builder.Services);
+
+        // A stop takes a second or a few; a database that is away is waited for 15 s by default. Kubernetes kills after 30 s unless told otherwise.
+        builder.Services.Configure<HostOptions>(options => options.ShutdownTimeout = TimeSpan.FromSeconds(25));
         builder.Services.AddSingleton(Random.Shared);
         if (settings.PostgreSql is { } connection)
         {

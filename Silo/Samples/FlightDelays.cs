@@ -43,8 +43,8 @@ public static class FlightDelays
         var outOfOrderness = parameters.GetTimeSpan("out-of-orderness", TimeSpan.FromHours(2));
         var grace = parameters.GetTimeSpan("grace", TimeSpan.FromHours(1));
 
-        // Where the arrivals lie changes no result: the journal knows their content.
-        builder.AllowChanges("file")
+        // Where the arrivals lie and how fast they come changes no result: the journal knows their content.
+        builder.AllowChanges("file", ApplicationParameters.Rate)
             .FileSource<string, Flight>("arrivals", Path.Combine(dataPath, parameters.GetString("file")), ParseLine)
             .To(Flights, Produced.With(Serdes.Utf8, FlightSerde));
 

@@ -1,8 +1,8 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using OrleansStreams.Clients;
 using OrleansStreams.Errors;
 using OrleansStreams.Log;
-using OrleansStreams.Processing;
 
 namespace OrleansStreams.Silo.Samples;
 
@@ -39,12 +39,14 @@ public static class FlightDelaysRun
 {
     /// <summary>Starts or resumes the run.</summary>
     /// <exception cref="StreamsException">InvalidInput for a wrong input file; InvalidRequest when the data folder holds a run with other settings.</exception>
-    public static async Task<ArrivalInput> StartAsync(IGrainFactory grains, FlightDelaysSettings settings, CancellationToken cancellationToken)
+    public static async Task<ArrivalInput> StartAsync(StreamsClient client, FlightDelaysSettings settings, CancellationToken cancellationToken)
     {
+        ArgumentNullException.ThrowIfNull(client);
+        ArgumentNullException.ThrowIfNull(settings);
         var input = await Task.Run(() => ArrivalOrder.Prepare(settings.Input, settings.Folder, cancellationToken), cancellationToken);
         foreach (var topic in (string[])[FlightDelays.Flights, FlightDelays.DelaysByAirport, FlightDelays.FlightsLate])
         {
-            await EnsureTopicAsync(grains.GetGrain<ITopicGrain>(topic), topic, settings.Partitions);
+            await EnsureTopicAsync(client.Admin, topic, settings.Partitions, cancellationToken);
         }
 
         var parameters = ImmutableDictionary<string, string>.Empty
@@ -53,20 +55,20 @@ public static class FlightDelaysRun
             .Add("out-of-orderness", settings.OutOfOrderness.ToString("c", CultureInfo.InvariantCulture))
             .Add("grace", settings.Grace.ToString("c", CultureInfo.InvariantCulture))
             .Add("rate", settings.Rate.ToString(CultureInfo.InvariantCulture));
-        await grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name).StartAsync(parameters);
+        await client.Applications.StartAsync(FlightDelays.Name, parameters, cancellationToken);
         return input;
     }
 
-    private static async Task EnsureTopicAsync(ITopicGrain topic, string name, int partitions)
+    private static async Task EnsureTopicAsync(AdminClient admin, string name, int partitions, CancellationToken cancellationToken)
     {
         try
         {
             // Event times are of 2001: retention by age would remove the records at once.
-            await topic.CreateAsync(partitions, new TopicConfig { RetentionMs = -1 });
+            await admin.CreateTopicAsync(name, partitions, new TopicConfig { RetentionMs = -1 }, cancellationToken);
         }
         catch (StreamsException error) when (error.Code == StreamsErrorCode.TopicAlreadyExists)
         {
-            var there = await topic.DescribeAsync();
+            var there = await admin.DescribeTopicAsync(name, cancellationToken);
             if (there.PartitionCount != partitions)
             {
                 throw new StreamsException(

@@ -1,10 +1,10 @@
-using OrleansStreams.Processing;
+using OrleansStreams.Clients;
 using OrleansStreams.Silo.Hosting;
 
 namespace OrleansStreams.Silo.Samples;
 
 /// <summary>Runs the sample in a server: on a new data folder with the shipped flights; on one that knows the application, it is left as it was.</summary>
-internal sealed class SampleStarter(IGrainFactory grains, SiloSettings settings, IHostApplicationLifetime lifetime, ILogger<SampleStarter> logger) : BackgroundService
+internal sealed class SampleStarter(StreamsClient client, SiloSettings settings, IHostApplicationLifetime lifetime, ILogger<SampleStarter> logger) : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -14,11 +14,13 @@ internal sealed class SampleStarter(IGrainFactory grains, SiloSettings settings,
         try
         {
             await started.Task.WaitAsync(stoppingToken);
-            var known = await grains.GetGrain<IStreamApplicationGrain>(FlightDelays.Name).GetStatusAsync();
+
+            // By the client, which tries again: a silo may join while another dies.
+            var known = await client.Applications.GetStatusAsync(FlightDelays.Name, stoppingToken);
             var sample = new FlightDelaysSettings { Input = FlightDelaysSettings.ShippedInput, DataPath = settings.DataPath, Rate = settings.SampleRate };
             if (known.Parameters.IsEmpty)
             {
-                await FlightDelaysRun.StartAsync(grains, sample, stoppingToken);
+                await FlightDelaysRun.StartAsync(client, sample, stoppingToken);
             }
             else if (known.Parameters.GetValueOrDefault("file") is { } file && Path.Combine(settings.DataPath, file) == ArrivalOrder.FileIn(sample.Folder))
             {

@@ -1,4 +1,5 @@
 using OrleansStreams.Benchmarks;
+using OrleansStreams.Benchmarks.Cluster;
 using OrleansStreams.Benchmarks.Log;
 using OrleansStreams.Benchmarks.Paths;
 using OrleansStreams.Benchmarks.Postgres;
@@ -12,6 +13,7 @@ using OrleansStreams.Benchmarks.State;
     ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
     ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
+    ("cluster", ReportOptions.Usage, rest => Report(rest, ClusterReport.RunAsync)),
     ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
     ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),
     ("scaling", "[SCALE [throughput|fetch|opening|idle]]", ScalingReport.FromArguments),

@@ -44,6 +44,9 @@ internal sealed class PostgresServer : IDisposable
     /// <summary>SIGKILL to the server and all its processes.</summary>
     public Task KillAsync() => RunAsync("kill", _folder);
 
+    /// <summary>An orderly stop, which ends every session.</summary>
+    public Task StopAsync() => RunAsync("stop", _folder);
+
     /// <summary>Starts it again; returns when it has recovered and takes connections.</summary>
     public Task RestartAsync() => RunAsync("start", _folder);
 

@@ -12,6 +12,7 @@
 set -euo pipefail
 bin=${POSTGRES_BIN:-$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1 || true)}
 dir=${2:-}
+self=$(readlink -f "$0")
 port=${3:-}
 
 # PostgreSQL refuses to run as root.
@@ -38,7 +39,7 @@ max_connections = 200
 shared_buffers = 128MB
 max_wal_size = 4GB
 CONF
-  exec "$0" start "$dir" "$port"
+  exec bash "$self" start "$dir" "$port"
   ;;
 start)
   cd /

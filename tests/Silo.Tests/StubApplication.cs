@@ -1,7 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
-using EmbeddedOrleans;
 using Orleans;
+using OrleansStreams.Hosts;
 using OrleansStreams.Processing;
 
 namespace OrleansStreams.Silo.Tests;
@@ -10,7 +10,7 @@ namespace OrleansStreams.Silo.Tests;
 /// A grain factory whose application grains are played by this test: what the HTTP API makes of an application's answers is independent of how it
 /// comes to them. All other grains are real.
 /// </summary>
-public sealed class StubApplications(EmbeddedCluster cluster) : IGrainFactory, IApplicationCatalog
+public sealed class StubApplications : IApplicationCatalog
 {
     public const string Name = "stub-app";
 
@@ -18,24 +18,17 @@ public sealed class StubApplications(EmbeddedCluster cluster) : IGrainFactory, I
 
     public IReadOnlyList<string> Names => [Name];
 
+    /// <summary>Comes after the runtime, whose factory of all other grains it takes over.</summary>
     public static void Register(IServiceCollection services)
     {
+        var runtime = services.Last(service => service.ServiceType == typeof(IGrainFactory));
         services.AddSingleton<StubApplications>();
-        services.AddSingleton<IGrainFactory>(provider => provider.GetRequiredService<StubApplications>());
+        services.AddSingleton(provider => PlayedGrains.Of(provider.GetRequiredService<StubApplications>().Play, (IGrainFactory)runtime.ImplementationFactory!(provider)));
         services.AddSingleton<IApplicationCatalog>(provider => provider.GetRequiredService<StubApplications>());
     }
 
-    public TGrainInterface GetGrain<TGrainInterface>(string primaryKey, string? grainClassNamePrefix = null)
-        where TGrainInterface : IGrainWithStringKey
-    {
-        if (typeof(TGrainInterface) != typeof(IStreamApplicationGrain))
-        {
-            return cluster.GrainFactory.GetGrain<TGrainInterface>(primaryKey, grainClassNamePrefix);
-        }
-
-        IStreamApplicationGrain grain = primaryKey == Name ? app : new UnknownApplication(primaryKey);
-        return (TGrainInterface)grain;
-    }
+    private object? Play(Type grain, string key) =>
+        grain != typeof(IStreamApplicationGrain) ? null : key == Name ? app : new UnknownApplication(key);
 
     private sealed class StubApplication : IStreamApplicationGrain
     {

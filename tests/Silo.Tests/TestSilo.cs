@@ -4,15 +4,15 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.Logging;
-using EmbeddedOrleans.Hosting;
 using Orleans;
+using OrleansStreams.Silo.Hosting;
 using OrleansStreams.Silo.Http;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
 
 namespace OrleansStreams.Silo.Tests;
 
-/// <summary>A real silo in this process: Kestrel on a free port, the embedded runtime, files in a temporary folder.</summary>
+/// <summary>A real silo in this process: Kestrel on a free port, the build's actor runtime, files in a temporary folder.</summary>
 public sealed class TestSilo : IAsyncDisposable
 {
     private readonly WebApplication app;
@@ -44,11 +44,7 @@ public sealed class TestSilo : IAsyncDisposable
         builder.Services.AddSingleton(new FileLogStorageOptions { RootPath = Path.Combine(folder, "logs") });
         builder.Services.AddStreamsGrains(new OrleansStreams.Log.StreamsOptions { Flush = FlushMode.OperatingSystem });
         builder.Services.AddStreamsClient();
-        builder.UseEmbeddedOrleans(silo =>
-        {
-            silo.AddGrainAssembly(typeof(ILogStorage).Assembly);
-            silo.AddFileGrainStorage("streams", Path.Combine(folder, "grains"));
-        });
+        builder.AddActorRuntime(new SiloSettings { DataPath = folder, Cluster = new ClusterSettings { SiloPort = 0, GatewayPort = 0 } });
         builder.Services.AddStreamsApi();
         builder.Services.Configure(configure ?? (_ => { }));
         services?.Invoke(builder.Services);

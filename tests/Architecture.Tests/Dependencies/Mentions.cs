@@ -157,14 +157,16 @@ internal static class DependencyRules
     /// <summary>Engines are testable without any host: only grains mention Orleans.</summary>
     public static List<string> OnlyGrainsKnowOrleans(IEnumerable<Type> types, IReadOnlyDictionary<string, string> exceptions) =>
         Mentions.Of(types)
-            .Where(m => !m.Key.Name.EndsWith("Grain", StringComparison.Ordinal) && !exceptions.ContainsKey(m.Key.FullName!))
+            .Where(m => !m.Key.Name.EndsWith("Grain", StringComparison.Ordinal) && !exceptions.ContainsKey(m.Key.FullName!) && !IsGenerated(m.Key))
             .SelectMany(m => m.Value.Where(t => IsOrleans(t) || IsGrain(t)).Select(t => $"{m.Key.FullName} mentions {t.FullName}"))
             .Order(StringComparer.Ordinal).ToList();
 
     private static bool IsGrain(Type type) => typeof(Orleans.Runtime.IAddressable).IsAssignableFrom(type) || typeof(Orleans.IGrainBase).IsAssignableFrom(type);
 
+    private static bool IsGenerated(Type type) => type.Namespace?.StartsWith("OrleansCodeGen", StringComparison.Ordinal) == true;
+
     // Attributes are no dependency: any host may ignore them.
     private static bool IsOrleans(Type type) =>
-        type.Assembly == BuildFacts.Embedded && !typeof(Attribute).IsAssignableFrom(type)
+        BuildFacts.IsRuntime(type.Assembly) && !typeof(Attribute).IsAssignableFrom(type)
         && (type.Namespace == "Orleans" || type.Namespace!.StartsWith("Orleans.", StringComparison.Ordinal));
 }

@@ -12,6 +12,7 @@ internal static class ProjectReferences
         ["OrleansStandIns"] = [],
         ["Grains.Interfaces"] = [],
         ["Grains"] = ["Grains.Interfaces"],
+        ["OrleansStreaming"] = ["Grains.Interfaces"],
         ["Silo"] = ["Grains", "Grains.Interfaces"],
         ["OrleansClient"] = ["Grains.Interfaces"],
         ["OrderProducer"] = ["OrleansClient"],

@@ -29,7 +29,7 @@ internal sealed class CountReport(ReportOptions options)
     public async Task RunAsync(BenchmarkSilo silo)
     {
         var records = options.Scaled(Records);
-        var paths = new PathBenchmarks(silo);
+        var paths = new PathBenchmarks(silo.Client);
         var batches = Workload.Batches(records, 100);
         WarmMemory.Touch(ThroughputReport.PhaseBytes(records, 100));
         await paths.CreateTopicAsync(Output, 1);

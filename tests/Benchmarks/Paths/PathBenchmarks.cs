@@ -5,15 +5,15 @@ using OrleansStreams.Records;
 
 namespace OrleansStreams.Benchmarks.Paths;
 
-/// <summary>Our produce and consume paths through a silo in this process and its in-process client.</summary>
-internal sealed class PathBenchmarks(BenchmarkSilo silo)
+/// <summary>Our produce and consume paths, through the client of a silo in this process or of a cluster.</summary>
+internal sealed class PathBenchmarks(StreamsClient client)
 {
     public static ProducerOptions ProducerOptions { get; } = new() { LingerMs = 1, BatchBytes = 256 * 1024, MaxBufferedBytes = 16 * 1024 * 1024 };
 
     public Task CreateTopicAsync(string topic, int partitions) =>
-        silo.Client.Admin.CreateTopicAsync(topic, partitions, new TopicConfig { RetentionMs = -1 });
+        client.Admin.CreateTopicAsync(topic, partitions, new TopicConfig { RetentionMs = -1 });
 
-    public Task DeleteTopicAsync(string topic) => silo.Client.Admin.DeleteTopicAsync(topic);
+    public Task DeleteTopicAsync(string topic) => client.Admin.DeleteTopicAsync(topic);
 
     /// <summary>Produces keyed records to an existing topic, acks = all, idempotent, one caller; to the last acknowledgement.</summary>
     public Task<Cost> ProduceAsync(string topic, long records, int valueBytes)
@@ -21,7 +21,7 @@ internal sealed class PathBenchmarks(BenchmarkSilo silo)
         var value = Workload.Value(valueBytes);
         return Cost.OfAsync(records, async () =>
         {
-            await using var producer = silo.Client.CreateProducer(Serdes.Bytes, Serdes.Bytes, ProducerOptions);
+            await using var producer = client.CreateProducer(Serdes.Bytes, Serdes.Bytes, ProducerOptions);
             for (long record = 0; record < records; record++)
             {
                 var accepted = producer.EnqueueAsync(new ProducerRecord<byte[], byte[]>(topic, Workload.Key(record), value) { Timestamp = Workload.FirstTimestamp + record });
@@ -81,7 +81,7 @@ internal sealed class PathBenchmarks(BenchmarkSilo silo)
 
     private Consumer<int, int> Consumer(string topic, int partitions)
     {
-        var consumer = silo.Client.CreateConsumer(LengthOnly.Instance, LengthOnly.Instance);
+        var consumer = client.CreateConsumer(LengthOnly.Instance, LengthOnly.Instance);
         consumer.Assign([.. Enumerable.Range(0, partitions).Select(partition => (new TopicPartition(topic, partition), StartPosition.Earliest))]);
         return consumer;
     }

@@ -10,7 +10,7 @@ internal sealed class ThroughputReport(ReportOptions options, BenchmarkSilo silo
     private const long SmallRecords = 5_000_000;
     private const long LargeRecords = 1_000_000;
 
-    private readonly PathBenchmarks _paths = new(silo);
+    private readonly PathBenchmarks _paths = new(silo.Client);
 
     /// <summary>The fastest that this run saw records of 100 B being produced to one partition; records/s.</summary>
     public double ProduceMaximum { get; private set; }

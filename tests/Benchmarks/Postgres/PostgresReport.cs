@@ -45,7 +45,7 @@ internal static class PostgresReport
     {
         var schema = PostgresServer.NewSchema();
         var silo = await BenchmarkSilo.StartAsync(folder => new SiloSettings { DataPath = folder, PostgreSql = server.ConnectionString, PostgreSqlSchema = schema });
-        var paths = new PathBenchmarks(silo);
+        var paths = new PathBenchmarks(silo.Client);
         var what = string.Create(CultureInfo.InvariantCulture, $"{Size(valueBytes)}, {partitions} partition{(partitions == 1 ? "" : "s")}");
         var connections = Math.Min(partitions, server.Options(schema).WriterConnections);
         await WarmUpAsync(paths, copy, valueBytes, Math.Min(records, 300_000), batches);

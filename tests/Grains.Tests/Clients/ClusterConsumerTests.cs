@@ -12,9 +12,9 @@ public sealed class ClusterConsumerTests : IAsyncLifetime
     private static readonly TopicPartition T0 = new("t", 0);
     private static readonly ConsumerOptions Grouped = new() { GroupId = "g", AutoOffsetReset = AutoOffsetReset.Earliest };
 
-    private readonly ClusterFixture _cluster = new();
+    private ClusterFixture _cluster = null!;
 
-    public Task InitializeAsync() => Task.CompletedTask;
+    public async Task InitializeAsync() => _cluster = await ClusterFixture.StartAsync();
 
     public Task DisposeAsync() => _cluster.DisposeAsync().AsTask();
 
@@ -231,12 +231,12 @@ public sealed class ClusterConsumerTests : IAsyncLifetime
         await using var consumer = Assigned(StartPosition.Earliest, new ConsumerOptions { MaxPartitionFetchBytes = 1000 });
         var random = new Random(3);
         var values = new List<int>();
-        await Collect.FirstAsync(consumer, 2000, record =>
+        await Collect.FirstAsync(consumer, 2000, async record =>
         {
             values.Add(record.Value);
             if (values.Count % 400 == 0)
             {
-                _cluster.CrashOne(random);
+                await _cluster.CrashOneAsync(random);
             }
         });
         values.ShouldBe(Enumerable.Range(0, 2000));

@@ -7,10 +7,13 @@ namespace OrleansStreams.Tests.Clients;
 /// <summary>Idempotency keys through producers and real grains.</summary>
 public sealed class ClusterIdempotencyKeyTests : IAsyncLifetime
 {
-    private readonly ClusterFixture _cluster = new(silos: 2);
+    private ClusterFixture _cluster = null!;
 
-    public async Task InitializeAsync() =>
+    public async Task InitializeAsync()
+    {
+        _cluster = await ClusterFixture.StartAsync(silos: 2);
         await _cluster.Client.Admin.CreateTopicAsync("t", 8, new TopicConfig { DedupWindowMs = 600_000 });
+    }
 
     public Task DisposeAsync() => _cluster.DisposeAsync().AsTask();
 
@@ -27,7 +30,7 @@ public sealed class ClusterIdempotencyKeyTests : IAsyncLifetime
         }
 
         originals.Values.Select(original => original.Partition.Partition).Distinct().Count().ShouldBeGreaterThan(3, "keys spread");
-        _cluster.Restart(silos: 2);
+        await _cluster.RestartAsync(silos: 2);
         await using var second = _cluster.Client.CreateProducer(Serdes.Utf8, Serdes.Utf8, new ProducerOptions { LingerMs = 50 });
         var again = new List<(string Key, PendingDelivery Delivery)>();
         foreach (var key in Keys.Append("new"))

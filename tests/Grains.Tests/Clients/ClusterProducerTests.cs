@@ -8,9 +8,9 @@ namespace OrleansStreams.Tests.Clients;
 /// <summary>The producer against real topic and partition grains.</summary>
 public sealed class ClusterProducerTests : IAsyncLifetime
 {
-    private readonly ClusterFixture _cluster = new();
+    private ClusterFixture _cluster = null!;
 
-    public Task InitializeAsync() => Task.CompletedTask;
+    public async Task InitializeAsync() => _cluster = await ClusterFixture.StartAsync();
 
     public Task DisposeAsync() => _cluster.DisposeAsync().AsTask();
 

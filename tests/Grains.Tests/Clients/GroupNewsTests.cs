@@ -214,7 +214,7 @@ public sealed class GroupNewsTests
         Should.Throw<StreamsException>(() => consumer.Assign((T0, StartPosition.Earliest), (T0, StartPosition.Latest))).Code.ShouldBe(StreamsErrorCode.InvalidRequest);
     }
 
-    private StreamsClient Client => new(_cluster, TimeProvider.System, new Random(2));
+    private StreamsClient Client => new(_cluster.Grains, TimeProvider.System, new Random(2));
 
     private Consumer<int, int> Subscribed()
     {

@@ -115,7 +115,7 @@ public sealed class LentAnswerTests
     private Consumer<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>> Assigned()
     {
         _cluster.Answering = Lend;
-        var consumer = new StreamsClient(_cluster, TimeProvider.System, new Random(2)).CreateConsumer(Serdes.Memory, Serdes.Memory, new ConsumerOptions { MaxPartitionFetchBytes = 2_000 });
+        var consumer = new StreamsClient(_cluster.Grains, TimeProvider.System, new Random(2)).CreateConsumer(Serdes.Memory, Serdes.Memory, new ConsumerOptions { MaxPartitionFetchBytes = 2_000 });
         consumer.Assign((T0, StartPosition.Earliest));
         return consumer;
     }
@@ -134,7 +134,7 @@ public sealed class LentAnswerTests
 
     private async Task FillAsync(CompressionType compression, int headerEvery)
     {
-        await using var producer = new StreamsClient(_cluster, TimeProvider.System, new Random(1)).CreateProducer(
+        await using var producer = new StreamsClient(_cluster.Grains, TimeProvider.System, new Random(1)).CreateProducer(
             Serdes.Memory, Serdes.Memory, new ProducerOptions { BatchBytes = 1_000, Compression = compression });
         for (var record = 0; record < Records; record++)
         {

@@ -71,7 +71,7 @@ public sealed class PooledBufferTests
     [Fact]
     public async Task Records_that_were_read_stay_as_they_are_while_many_others_are_written()
     {
-        await using var cluster = new ClusterFixture();
+        await using var cluster = await ClusterFixture.StartAsync();
         await cluster.Client.Admin.CreateTopicAsync("t", 1);
         await using var producer = cluster.Client.CreateProducer(Serdes.Int32, Serdes.Bytes, new ProducerOptions { BatchBytes = 1024 });
         await ProduceAsync(producer, 0, 500);
@@ -147,7 +147,7 @@ public sealed class PooledBufferTests
     }
 
     private static Producer<int, byte[]> CreateProducer(UnreliableCluster cluster, int seed, ProducerOptions options) =>
-        new StreamsClient(cluster, TimeProvider.System, new Random(seed)).CreateProducer(Serdes.Int32, Serdes.Bytes, options with { BatchBytes = 1024, LingerMs = 0 });
+        new StreamsClient(cluster.Grains, TimeProvider.System, new Random(seed)).CreateProducer(Serdes.Int32, Serdes.Bytes, options with { BatchBytes = 1024, LingerMs = 0 });
 
     /// <summary>The batches of a round get the buffers of those before it.</summary>
     private static async Task ProduceInRoundsAsync(Producer<int, byte[]> producer, Func<Task> flush)

@@ -207,7 +207,7 @@ public sealed class ProducerTests
     {
         var cluster = new UnreliableCluster(14, partitions: 1, faults: 0) { Calm = true };
         var time = new ManualTime();
-        await using var producer = new StreamsClient(cluster, time, new Random(14)).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { LingerMs = 1 });
+        await using var producer = new StreamsClient(cluster.Grains, time, new Random(14)).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { LingerMs = 1 });
         var first = (await producer.EnqueueAsync(new ProducerRecord<int, int>("t", 0, 1))).AsTask();
         time.Advance(TimeSpan.FromMilliseconds(0.6));
         var second = (await producer.EnqueueAsync(new ProducerRecord<int, int>("t", 0, 2))).AsTask();
@@ -222,7 +222,7 @@ public sealed class ProducerTests
     {
         var cluster = new UnreliableCluster(15, partitions: 16, faults: 0) { Calm = true };
         var time = new ManualTime();
-        await using var producer = new StreamsClient(cluster, time, new Random(15)).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { LingerMs = 1 });
+        await using var producer = new StreamsClient(cluster.Grains, time, new Random(15)).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { LingerMs = 1 });
         var known = (await producer.EnqueueAsync(new ProducerRecord<int, int>("t", 0, 0))).AsTask();
         time.Advance(TimeSpan.FromMilliseconds(1));
         await known.WaitAsync(Patience);
@@ -254,7 +254,7 @@ public sealed class ProducerTests
         (await producer.ProduceAsync(new ProducerRecord<int, string>("t", 0, "last"))).Offset.ShouldBe(1);
     }
 
-    private static StreamsClient ClientOf(UnreliableCluster cluster, int seed) => new(cluster, TimeProvider.System, new Random(seed));
+    private static StreamsClient ClientOf(UnreliableCluster cluster, int seed) => new(cluster.Grains, TimeProvider.System, new Random(seed));
 
     private static async Task<StreamsErrorCode> CodeOfAsync(Func<ValueTask<RecordMetadata>> call) =>
         (await Should.ThrowAsync<StreamsException>(async () => await call())).Code;
@@ -265,7 +265,7 @@ public sealed class ProducerTests
         var records = new List<(int, long, int)>();
         for (var partition = 0; partition < partitions; partition++)
         {
-            var grain = cluster.GetGrain<IPartitionGrain>(string.Create(CultureInfo.InvariantCulture, $"t/{partition}"));
+            var grain = cluster.Grains.GetGrain<IPartitionGrain>(string.Create(CultureInfo.InvariantCulture, $"t/{partition}"));
             for (long offset = 0; offset < (await grain.GetOffsetsAsync()).HighWatermark;)
             {
                 var fetched = await grain.FetchAsync(new FetchRequest(offset, 1024 * 1024, 1, 0), CancellationToken.None);

@@ -132,7 +132,7 @@ public sealed class RecordStreamTests
     public async Task Headers_can_be_looked_at_long_after_the_loop_has_gone_on()
     {
         var cluster = new UnreliableCluster(1, partitions: 1, faults: 0) { Calm = true };
-        var client = new StreamsClient(cluster, TimeProvider.System, new Random(1));
+        var client = new StreamsClient(cluster.Grains, TimeProvider.System, new Random(1));
         await using (var producer = client.CreateProducer(Serdes.Int32, Serdes.Int32))
         {
             for (var record = 0; record < 500; record++)
@@ -159,7 +159,7 @@ public sealed class RecordStreamTests
 
     private static Consumer<int, int> Assigned(UnreliableCluster cluster, ConsumerOptions? options = null)
     {
-        var consumer = new StreamsClient(cluster, TimeProvider.System, new Random(2)).CreateConsumer(Serdes.Int32, Serdes.Int32, options);
+        var consumer = new StreamsClient(cluster.Grains, TimeProvider.System, new Random(2)).CreateConsumer(Serdes.Int32, Serdes.Int32, options);
         consumer.Assign((T0, StartPosition.Earliest));
         return consumer;
     }
@@ -167,7 +167,7 @@ public sealed class RecordStreamTests
     private static async Task<UnreliableCluster> FilledAsync(int records, int batchBytes)
     {
         var cluster = new UnreliableCluster(1, partitions: 1, faults: 0) { Calm = true };
-        await using var producer = new StreamsClient(cluster, TimeProvider.System, new Random(1)).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { BatchBytes = batchBytes });
+        await using var producer = new StreamsClient(cluster.Grains, TimeProvider.System, new Random(1)).CreateProducer(Serdes.Int32, Serdes.Int32, new ProducerOptions { BatchBytes = batchBytes });
         for (var record = 0; record < records; record++)
         {
             await producer.EnqueueAsync(new ProducerRecord<int, int>("t", 0, record));

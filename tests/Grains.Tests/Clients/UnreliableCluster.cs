@@ -2,6 +2,7 @@ using Orleans;
 using OrleansStreams.Errors;
 using System.Collections.Concurrent;
 using OrleansStreams.Groups;
+using OrleansStreams.Hosts;
 using OrleansStreams.Log;
 using OrleansStreams.Storage;
 
@@ -10,12 +11,30 @@ namespace OrleansStreams.Tests.Clients;
 /// <summary>
 /// Real partition logs behind a way that loses requests, loses answers and lets calls overtake each other, as a seed says; what clients must survive.
 /// </summary>
-internal sealed class UnreliableCluster(int seed, int partitions, double faults) : IGrainFactory
+internal sealed class UnreliableCluster
 {
     private readonly ConcurrentDictionary<string, object> _grains = new(StringComparer.Ordinal);
-    private readonly Random _random = new(seed);
+    private readonly Random _random;
+    private readonly double _faults;
     private long _producerIds;
     private int _fetches;
+
+    public UnreliableCluster(int seed, int partitions, double faults)
+    {
+        _random = new Random(seed);
+        _faults = faults;
+        Grains = PlayedGrains.Of((type, key) => _grains.GetOrAdd(key, _ => type.Name switch
+        {
+            nameof(ITopicGrain) => new Topic(key, partitions),
+            nameof(IProducerIdGrain) => new ProducerIds(this),
+            nameof(IPartitionGrain) => new Partition(this, key),
+            nameof(IConsumerGroupGrain) => Group!,
+            var other => throw new InvalidOperationException(other),
+        }));
+    }
+
+    /// <summary>The way to it.</summary>
+    public IGrainFactory Grains { get; }
 
     public MemoryLogStorage Storage { get; } = new();
 
@@ -42,16 +61,6 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
 
     /// <summary>Fetches that were asked for.</summary>
     public int Fetches => Volatile.Read(ref _fetches);
-
-    public TGrainInterface GetGrain<TGrainInterface>(string primaryKey, string? grainClassNamePrefix = null)
-        where TGrainInterface : IGrainWithStringKey => (TGrainInterface)_grains.GetOrAdd(primaryKey, key => typeof(TGrainInterface).Name switch
-        {
-            nameof(ITopicGrain) => new Topic(key, partitions),
-            nameof(IProducerIdGrain) => new ProducerIds(this),
-            nameof(IPartitionGrain) => new Partition(this, key),
-            nameof(IConsumerGroupGrain) => Group!,
-            var other => throw new InvalidOperationException(other),
-        });
 
     private double Next()
     {
@@ -149,5 +158,5 @@ internal sealed class UnreliableCluster(int seed, int partitions, double faults)
         }).Unwrap();
     }
 
-    private double Faults => faults;
+    private double Faults => _faults;
 }

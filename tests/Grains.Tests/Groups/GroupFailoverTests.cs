@@ -1,7 +1,7 @@
-using EmbeddedOrleans;
 using Microsoft.Extensions.DependencyInjection;
 using OrleansStreams.Errors;
 using OrleansStreams.Groups.Model;
+using OrleansStreams.Hosts;
 using OrleansStreams.Log;
 using OrleansStreams.Log.Compaction;
 using OrleansStreams.Storage;
@@ -23,11 +23,11 @@ public sealed class GroupFailoverTests
         var states = new GatedStateStore();
 
         // Two clusters over one storage, each with an activation of its own: what Orleans may do for a moment when it loses sight of a silo.
-        await using var old = Cluster(time, storage, states);
-        await using var successor = Cluster(time, storage, states);
-        await old.GrainFactory.GetGrain<ITopicGrain>("a").CreateAsync(4, TopicConfig.Default);
-        var oldGroup = old.GrainFactory.GetGrain<IConsumerGroupGrain>("g");
-        var newGroup = successor.GrainFactory.GetGrain<IConsumerGroupGrain>("g");
+        await using var old = await ClusterAsync(time, storage, states);
+        await using var successor = await ClusterAsync(time, storage, states);
+        await old.Grains.GetGrain<ITopicGrain>("a").CreateAsync(4, TopicConfig.Default);
+        var oldGroup = old.Grains.GetGrain<IConsumerGroupGrain>("g");
+        var newGroup = successor.Grains.GetGrain<IConsumerGroupGrain>("g");
         var first = await oldGroup.HeartbeatAsync(Beat("m1", 0, []));
 
         var second = await newGroup.HeartbeatAsync(Beat("m2", 0, []));
@@ -54,11 +54,11 @@ public sealed class GroupFailoverTests
         var time = new ManualTime();
         await using var storage = new MemoryLogStorage();
         var states = new GatedStateStore();
-        await using var old = Cluster(time, storage, states);
-        await using var successor = Cluster(time, storage, states);
-        await old.GrainFactory.GetGrain<ITopicGrain>("a").CreateAsync(4, TopicConfig.Default);
-        var oldGroup = old.GrainFactory.GetGrain<IConsumerGroupGrain>("g");
-        var newGroup = successor.GrainFactory.GetGrain<IConsumerGroupGrain>("g");
+        await using var old = await ClusterAsync(time, storage, states);
+        await using var successor = await ClusterAsync(time, storage, states);
+        await old.Grains.GetGrain<ITopicGrain>("a").CreateAsync(4, TopicConfig.Default);
+        var oldGroup = old.Grains.GetGrain<IConsumerGroupGrain>("g");
+        var newGroup = successor.Grains.GetGrain<IConsumerGroupGrain>("g");
         var first = await oldGroup.HeartbeatAsync(Beat("m1", 0, []));
 
         await newGroup.CommitOffsetsAsync(new CommitOffsetsRequest("m1", first.MemberEpoch, [new CommittedOffset(P("a", 0), 20)]));
@@ -79,7 +79,7 @@ public sealed class GroupFailoverTests
     {
         var random = new Random(seed);
         var time = new ManualTime();
-        await using var cluster = new ClusterFixture(silos: 3, time: time);
+        await using var cluster = await ClusterFixture.StartAsync(silos: 3, time: time);
         foreach (var (topic, partitions) in Topics)
         {
             await cluster.Topic(topic).CreateAsync(partitions, TopicConfig.Default);
@@ -97,15 +97,12 @@ public sealed class GroupFailoverTests
         world.FailedWrites.ShouldBeGreaterThan(5);
     }
 
-    private static EmbeddedCluster Cluster(TimeProvider time, ILogStorage storage, GatedStateStore states)
-    {
-        var cluster = EmbeddedCluster.Create(new EmbeddedClusterOptions { TimeProvider = time, Random = new Random(7) }
-            .AddGrainAssembly(typeof(ConsumerGroupGrain).Assembly)
-            .AddGrainStorage("streams", states)
-            .ConfigureServices(services => services.AddSingleton(_ => storage).AddSingleton(new StreamsOptions()).AddSingleton<CompactionSlots>().AddSingleton<PartitionMaintenance>()));
-        cluster.AddSilo();
-        return cluster;
-    }
+    private static Task<GrainCluster> ClusterAsync(TimeProvider time, ILogStorage storage, GatedStateStore states) => GrainCluster.StartAsync(
+        new GrainClusterSetup(states, services => services
+            .AddSingleton<ILogStorage>(new SharedLogStorage(storage)).AddSingleton(new StreamsOptions()).AddSingleton<CompactionSlots>().AddSingleton<PartitionMaintenance>())
+        {
+            Time = time,
+        });
 
     private sealed class FailoverWorld
     {
@@ -151,7 +148,7 @@ public sealed class GroupFailoverTests
                 case < 45: await BeatAsync(member); break;
                 case < 75: await CommitAsync(member); break;
                 case < 80: _time.Advance(TimeSpan.FromMilliseconds(_random.Next(1, 2500))); break;
-                case < 88: CrashOne(); break;
+                case < 88: await CrashOneAsync(); break;
                 case < 93: _failNextWrite = true; break;
                 case < 96: member.Crash(); break;
                 default: await CheckOffsetsAsync(); break;
@@ -179,10 +176,10 @@ public sealed class GroupFailoverTests
             await CheckOffsetsAsync();
         }
 
-        private void CrashOne()
+        private Task CrashOneAsync()
         {
             Crashes++;
-            _cluster.CrashOne(_random);
+            return _cluster.CrashOneAsync(_random);
         }
 
         private async Task BeatAsync(ModelMember member)
@@ -240,7 +237,7 @@ public sealed class GroupFailoverTests
         {
             if (_random.Next(20) == 0)
             {
-                CrashOne();
+                await CrashOneAsync();
             }
 
             try

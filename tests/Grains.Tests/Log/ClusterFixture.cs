@@ -1,6 +1,4 @@
 using System.Collections.Concurrent;
-using EmbeddedOrleans;
-using EmbeddedOrleans.Runtime;
 using EmbeddedOrleans.Storage;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -8,6 +6,7 @@ using Orleans;
 using Orleans.Runtime;
 using OrleansStreams.Clients;
 using OrleansStreams.Errors;
+using OrleansStreams.Hosts;
 using OrleansStreams.Log.Compaction;
 using OrleansStreams.Storage;
 using OrleansStreams.Storage.Files;
@@ -18,13 +17,12 @@ namespace OrleansStreams.Log;
 internal sealed class ClusterFixture : IAsyncDisposable
 {
     private readonly string? _folder;
-    private readonly ITurnScheduler? _turns;
-    private EmbeddedCluster _cluster;
+    private readonly GrainClusterSetup _setup;
+    private GrainCluster _cluster = null!;
 
-    public ClusterFixture(int silos = 1, bool files = false, StreamsOptions? options = null, TimeProvider? time = null, ITurnScheduler? turns = null)
+    private ClusterFixture(bool files, StreamsOptions? options, TimeProvider? time, bool countsTurns)
     {
         Options = options ?? new StreamsOptions();
-        _turns = turns;
         Time = time ?? TimeProvider.System;
         if (files)
         {
@@ -35,7 +33,12 @@ internal sealed class ClusterFixture : IAsyncDisposable
         LogStorage = new GatedLogStorage(_folder is null
             ? Memory
             : new FileLogStorage(new FileLogStorageOptions { RootPath = _folder }, TimeProvider.System, NullLogger<FileLogStorage>.Instance));
-        _cluster = Start(silos);
+        _setup = new GrainClusterSetup(States, services => services
+            .AddSingleton<ILogStorage>(new SharedLogStorage(LogStorage)).AddSingleton(Options).AddSingleton<CompactionSlots>().AddSingleton<PartitionMaintenance>())
+        {
+            Time = Time,
+            CountsTurns = countsTurns,
+        };
     }
 
     public StreamsOptions Options { get; }
@@ -47,33 +50,37 @@ internal sealed class ClusterFixture : IAsyncDisposable
     public GatedLogStorage LogStorage { get; }
 
     /// <summary>The first silo's.</summary>
-    public PartitionMaintenance Maintenance => _cluster.Silos[0].Services.GetRequiredService<PartitionMaintenance>();
+    public PartitionMaintenance Maintenance => _cluster.Services.GetRequiredService<PartitionMaintenance>();
 
     public GatedStateStore States { get; } = new();
 
-    public EmbeddedCluster Cluster => _cluster;
-
-    public IGrainFactory Grains => _cluster.GrainFactory;
+    public IGrainFactory Grains => _cluster.Grains;
 
     public StreamsClient Client => new(Grains, TimeProvider.System, new Random(1));
+
+    public static async Task<ClusterFixture> StartAsync(int silos = 1, bool files = false, StreamsOptions? options = null, TimeProvider? time = null, bool countsTurns = false)
+    {
+        var fixture = new ClusterFixture(files, options, time, countsTurns);
+        fixture._cluster = await GrainCluster.StartAsync(fixture._setup, silos);
+        return fixture;
+    }
 
     public ITopicGrain Topic(string name) => Grains.GetGrain<ITopicGrain>(name);
 
     public IPartitionGrain Partition(string topic, int partition = 0) => Grains.GetGrain<IPartitionGrain>(new TopicPartition(topic, partition).GrainKey);
 
     /// <summary>Crashes a silo and starts another in its place.</summary>
-    public void CrashOne(Random random)
-    {
-        _cluster.CrashSilo(_cluster.Silos[random.Next(_cluster.Silos.Count)]);
-        _cluster.AddSilo();
-    }
+    public Task CrashOneAsync(Random random) => _cluster.CrashOneAsync(random);
 
     /// <summary>Crashes everything and starts anew over what is stored.</summary>
-    public void Restart(int silos = 1)
+    public async Task RestartAsync(int silos = 1)
     {
-        _cluster.Dispose();
-        _cluster = Start(silos);
+        await _cluster.CrashAsync();
+        _cluster = await GrainCluster.StartAsync(_setup, silos);
     }
+
+    /// <summary>Completes when no grain has anything to do until a call or the clock brings something.</summary>
+    public Task IdleAsync() => _cluster.IdleAsync();
 
     /// <summary>Calls until the call is not met by a passing failure, as clients do.</summary>
     public static async Task<T> EventuallyAsync<T>(Func<Task<T>> call)
@@ -100,33 +107,18 @@ internal sealed class ClusterFixture : IAsyncDisposable
             Directory.Delete(_folder, recursive: true);
         }
     }
+}
 
-    private EmbeddedCluster Start(int silos)
-    {
-        var options = new EmbeddedClusterOptions { TimeProvider = Time, Random = new Random(7), TurnScheduler = _turns }
-            .AddGrainAssembly(typeof(PartitionLog).Assembly)
-            .AddGrainStorage("streams", States)
-            .ConfigureServices(services => services.AddSingleton<ILogStorage>(new Undisposed(LogStorage)).AddSingleton(Options).AddSingleton<CompactionSlots>().AddSingleton<PartitionMaintenance>());
-        var cluster = EmbeddedCluster.Create(options);
-        for (var i = 0; i < silos; i++)
-        {
-            cluster.AddSilo();
-        }
+/// <summary>A silo disposes of its services, but the storage is shared.</summary>
+internal sealed class SharedLogStorage(ILogStorage storage) : ILogStorage
+{
+    public ValueTask<ILog> OpenAsync(LogId id, LogOptions options, CancellationToken cancellationToken = default) => storage.OpenAsync(id, options, cancellationToken);
 
-        return cluster;
-    }
+    public ValueTask DeleteAsync(LogId id, CancellationToken cancellationToken = default) => storage.DeleteAsync(id, cancellationToken);
 
-    /// <summary>A silo disposes of its services, but the storage is shared.</summary>
-    private sealed class Undisposed(ILogStorage storage) : ILogStorage
-    {
-        public ValueTask<ILog> OpenAsync(LogId id, LogOptions options, CancellationToken cancellationToken = default) => storage.OpenAsync(id, options, cancellationToken);
+    public ValueTask<IReadOnlyList<LogId>> ListAsync(string prefix, CancellationToken cancellationToken = default) => storage.ListAsync(prefix, cancellationToken);
 
-        public ValueTask DeleteAsync(LogId id, CancellationToken cancellationToken = default) => storage.DeleteAsync(id, cancellationToken);
-
-        public ValueTask<IReadOnlyList<LogId>> ListAsync(string prefix, CancellationToken cancellationToken = default) => storage.ListAsync(prefix, cancellationToken);
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-    }
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }
 
 /// <summary>Storage whose deletions a test may hold back.</summary>

@@ -20,7 +20,7 @@ public sealed class ClusterInvariantTests
     public async Task While_silos_crash_an_idempotent_producers_records_are_stored_once_in_order_and_none_is_lost(bool files, int silos)
     {
         var random = new Random(42);
-        await using var cluster = new ClusterFixture(silos, files);
+        await using var cluster = await ClusterFixture.StartAsync(silos, files);
         await cluster.Topic("t").CreateAsync(Partitions, TopicConfig.Default);
         using var done = new CancellationTokenSource();
         var readers = Enumerable.Range(0, Partitions).Select(partition => ReadAsync(cluster, partition, done.Token)).ToArray();
@@ -35,7 +35,7 @@ public sealed class ClusterInvariantTests
                 {
                     // Let some of it arrive, so that crashes meet batches in all states.
                     await deliveries[^1500].AsTask();
-                    cluster.CrashOne(random);
+                    await cluster.CrashOneAsync(random);
                 }
             }
         }

@@ -108,6 +108,31 @@ public sealed class PartitionLogReadTests
     });
 
     [Fact]
+    public void Long_polls_that_are_ended_answer_what_there_is_and_later_ones_wait_again() => Turns.Run(async () =>
+    {
+        await using var log = await _fixture.OpenAsync();
+        await log.AppendAsync(Batch("a"));
+        var empty = log.FetchAsync(new FetchRequest(1, 1000, 1, 10_000), default);
+        var tooLittle = log.FetchAsync(new FetchRequest(0, 1000, 900, 10_000), default);
+        _fixture.HoldWrites();
+        var append = log.AppendAsync(Batch("b"));
+        await Turns.Settle();
+        log.EndLongPolls();
+        var answer = await empty;
+        answer.NextOffset.ShouldBe(1);
+        answer.Batches.IsEmpty.ShouldBeTrue();
+        (await tooLittle).NextOffset.ShouldBe(1);
+        append.IsCompleted.ShouldBeFalse("an append under way is no long poll");
+        var later = log.FetchAsync(new FetchRequest(1, 1000, 1, 10_000), default);
+        await Turns.Settle();
+        later.IsCompleted.ShouldBeFalse();
+        _fixture.ReleaseWrites();
+        await append;
+        (await later).NextOffset.ShouldBe(2);
+        _fixture.Time.ArmedTimers.ShouldBe(0);
+    });
+
+    [Fact]
     public void Closing_sends_long_polls_away() => Turns.Run(async () =>
     {
         var log = await _fixture.OpenAsync();

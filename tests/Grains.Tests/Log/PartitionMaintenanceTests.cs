@@ -54,7 +54,7 @@ public sealed class PartitionMaintenanceTests
     public async Task An_idle_partition_is_closed_and_the_next_request_finds_everything_in_it()
     {
         var time = new ManualTime();
-        await using var cluster = new ClusterFixture(files: true, time: time);
+        await using var cluster = await ClusterFixture.StartAsync(files: true, time: time);
         await cluster.Topic("a").CreateAsync(1, new TopicConfig { RetentionMs = -1 });
         await cluster.Partition("a").AppendAsync(new ProduceRequest(Sequenced(7, 0, 2)));
         var epoch = (await cluster.Partition("a").GetOffsetsAsync()).LeaderEpoch;
@@ -88,7 +88,7 @@ public sealed class PartitionMaintenanceTests
     public async Task A_partition_that_is_only_asked_for_its_offsets_is_not_opened_again_and_again()
     {
         var time = new ManualTime();
-        await using var cluster = new ClusterFixture(time: time);
+        await using var cluster = await ClusterFixture.StartAsync(time: time);
         await cluster.Topic("a").CreateAsync(1, TopicConfig.Default);
         var epoch = (await cluster.Partition("a").GetOffsetsAsync()).LeaderEpoch;
         for (var i = 0; i < 20; i++)
@@ -102,7 +102,7 @@ public sealed class PartitionMaintenanceTests
     public async Task An_idle_partition_s_old_records_go_without_any_request_and_then_it_sleeps_for_good()
     {
         var time = new ManualTime();
-        await using var cluster = new ClusterFixture(time: time);
+        await using var cluster = await ClusterFixture.StartAsync(time: time);
         await cluster.Topic("a").CreateAsync(1, new TopicConfig { RetentionMs = 3_600_000 });
         await cluster.Partition("a").AppendAsync(new ProduceRequest(BatchAt(time.GetUtcNow().ToUnixTimeMilliseconds(), "old")));
         var due = time.GetUtcNow() + TimeSpan.FromHours(1);
@@ -120,7 +120,7 @@ public sealed class PartitionMaintenanceTests
     public async Task An_idle_partition_is_compacted_without_any_request()
     {
         var time = new ManualTime();
-        await using var cluster = new ClusterFixture(time: time);
+        await using var cluster = await ClusterFixture.StartAsync(time: time);
         var config = Compaction.CompactionFixture.Compacted with { SegmentMs = 3_600_000, MinCompactionLagMs = 7_200_000 };
         await cluster.Topic("a").CreateAsync(1, config);
         for (var i = 0; i < 8; i++)
@@ -138,7 +138,7 @@ public sealed class PartitionMaintenanceTests
     public async Task A_partition_that_keeps_its_records_for_ever_is_never_woken()
     {
         var time = new ManualTime();
-        await using var cluster = new ClusterFixture(time: time);
+        await using var cluster = await ClusterFixture.StartAsync(time: time);
         await cluster.Topic("a").CreateAsync(1, new TopicConfig { RetentionMs = -1 });
         await cluster.Partition("a").AppendAsync(new ProduceRequest(Batch("x")));
         await AdvanceUntilAsync(cluster, time, () => cluster.Maintenance.OpenCount == 0);
@@ -150,7 +150,7 @@ public sealed class PartitionMaintenanceTests
     public async Task A_deleted_topic_leaves_nothing_to_wake_and_one_that_comes_to_forget_is_woken()
     {
         var time = new ManualTime();
-        await using var cluster = new ClusterFixture(time: time);
+        await using var cluster = await ClusterFixture.StartAsync(time: time);
         await cluster.Topic("a").CreateAsync(2, new TopicConfig { RetentionMs = 3_600_000 });
         await cluster.Topic("b").CreateAsync(1, new TopicConfig { RetentionMs = -1 });
         var old = BatchAt(time.GetUtcNow().ToUnixTimeMilliseconds(), "x");
@@ -169,14 +169,14 @@ public sealed class PartitionMaintenanceTests
     public async Task After_a_restart_old_records_go_from_partitions_that_nobody_uses_and_those_never_used_stay_unopened()
     {
         var time = new ManualTime();
-        await using var cluster = new ClusterFixture(time: time);
+        await using var cluster = await ClusterFixture.StartAsync(time: time);
         await cluster.Topic("a").CreateAsync(5, new TopicConfig { RetentionMs = 3_600_000 });
         for (var partition = 0; partition < 3; partition++)
         {
             await cluster.Partition("a", partition).AppendAsync(new ProduceRequest(BatchAt(time.GetUtcNow().ToUnixTimeMilliseconds(), "old")));
         }
 
-        cluster.Restart();
+        await cluster.RestartAsync();
         time.Advance(TimeSpan.FromHours(2));
         (await SweepAsync(cluster)).ShouldBe(3);
         await AdvanceUntilAsync(cluster, time, () => cluster.Memory.UsedBytes == 0 && cluster.Maintenance is { OpenCount: 0, SleepingCount: 0 });

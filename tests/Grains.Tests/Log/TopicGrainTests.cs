@@ -7,11 +7,11 @@ namespace OrleansStreams.Log;
 
 public sealed class TopicGrainTests : IAsyncLifetime
 {
-    private readonly ClusterFixture _cluster = new();
+    private ClusterFixture _cluster = null!;
 
     private ITopicDirectoryGrain Directory => _cluster.Grains.GetGrain<ITopicDirectoryGrain>(ITopicDirectoryGrain.Key);
 
-    public Task InitializeAsync() => Task.CompletedTask;
+    public async Task InitializeAsync() => _cluster = await ClusterFixture.StartAsync();
 
     public Task DisposeAsync() => _cluster.DisposeAsync().AsTask();
 
@@ -32,7 +32,7 @@ public sealed class TopicGrainTests : IAsyncLifetime
     public async Task A_topic_is_the_same_after_a_restart()
     {
         var created = await _cluster.Topic("a").CreateAsync(3, new TopicConfig { RetentionMs = 77 });
-        _cluster.Restart();
+        await _cluster.RestartAsync();
         (await _cluster.Topic("a").DescribeAsync()).ShouldBe(created);
         (await Directory.ListAsync()).ShouldBe(["a"]);
     }
@@ -183,7 +183,7 @@ public sealed class TopicGrainTests : IAsyncLifetime
         (await RefusedAsync(_cluster.Topic("a").DescribeAsync())).Code.ShouldBe(StreamsErrorCode.UnknownTopicOrPartition);
         (await _cluster.LogStorage.ListAsync("topics/")).Count.ShouldBe(2);
         _cluster.LogStorage.BeforeDelete = null;
-        _cluster.Restart();
+        await _cluster.RestartAsync();
         await Should.ThrowAsync<OrleansException>(() => deleting);
 
         (await RefusedAsync(_cluster.Topic("a").DescribeAsync())).Code.ShouldBe(StreamsErrorCode.UnknownTopicOrPartition);
@@ -209,7 +209,7 @@ public sealed class TopicGrainTests : IAsyncLifetime
         await reached.Task;
         (await RefusedAsync(_cluster.Topic("a").DescribeAsync())).Code.ShouldBe(StreamsErrorCode.UnknownTopicOrPartition);
         _cluster.States.BeforeWrite = null;
-        _cluster.Restart();
+        await _cluster.RestartAsync();
         await Should.ThrowAsync<OrleansException>(() => creating);
 
         (await _cluster.Topic("a").DescribeAsync()).PartitionCount.ShouldBe(2);
@@ -239,7 +239,7 @@ public sealed class TopicGrainTests : IAsyncLifetime
                 ids.Add(await grain.AllocateAsync()).ShouldBeTrue();
             }
 
-            _cluster.Restart();
+            await _cluster.RestartAsync();
         }
     }
 
@@ -253,7 +253,7 @@ public sealed class TopicGrainTests : IAsyncLifetime
             MinCleanableDirtyRatio = 0.9, DedupWindowMs = 10, DedupKeysMax = 11,
         };
         await _cluster.Topic("t").CreateAsync(1, config);
-        _cluster.Restart();
+        await _cluster.RestartAsync();
         (await _cluster.Topic("t").DescribeAsync()).Config.ShouldBe(config);
         typeof(TopicConfig).GetProperties().Where(property => property.PropertyType != typeof(TopicConfig))
             .ShouldAllBe(property => !Equals(property.GetValue(config), property.GetValue(TopicConfig.Default)), "a new value must be set here too");

@@ -21,25 +21,24 @@ public sealed class AlignmentTests
         var topics = new TwoTopics(time, Enumerable.Range(0, 100).Select(i => Batch(i, ("fast", 10 * i))));
         await using var task = Of(time, storage, topics, idle: null);
         var run = task.Start();
-        await Turns.Settle();
+        await SettleAsync();
         topics.Fetched(Input).ShouldBeLessThanOrEqualTo(2, "the slow one has not begun, so one batch is processed and one was fetched meanwhile");
 
         topics.Add(Batch(0, ("slow", 200)));
-        await Turns.Settle();
-        topics.Fetched(Input).ShouldBeInRange(25, 28, "100 ms ahead of 199 are allowed");
+        await UntilAsync(() => topics.Fetched(Input) >= 32);
+        await SettleAsync();
+        topics.Fetched(Input).ShouldBeLessThanOrEqualTo(34, "the one of time 310 is more than 100 ms ahead of 199; one or two more are fetched by then");
         for (var minute = 0; minute < 5; minute++)
         {
             time.Advance(TimeSpan.FromMinutes(1));
-            await Turns.Settle();
+            await SettleAsync();
         }
 
-        topics.Fetched(Input).ShouldBeInRange(25, 28, "it has no idle timeout");
+        topics.Fetched(Input).ShouldBeLessThanOrEqualTo(34, "it has no idle timeout");
         topics.Add(Batch(1, ("slow", 5000)));
-        await Turns.Settle();
-        topics.Fetched(Input).ShouldBe(100);
+        await UntilAsync(() => task.Status().RecordsIn == 102);
         await task.StopAsync();
         await run;
-        task.Status().RecordsIn.ShouldBe(102);
     });
 
     [Fact]
@@ -50,18 +49,35 @@ public sealed class AlignmentTests
         var topics = new TwoTopics(time, Enumerable.Range(0, 100).Select(i => Batch(i, ("fast", 10 * i))));
         await using var task = Of(time, storage, topics, idle: TimeSpan.FromSeconds(3));
         var run = task.Start();
-        await Turns.Settle();
+        await SettleAsync();
         topics.Fetched(Input).ShouldBeLessThanOrEqualTo(2);
         for (var second = 0; second < 6; second++)
         {
             time.Advance(TimeSpan.FromSeconds(1));
-            await Turns.Settle();
+            await SettleAsync();
         }
 
-        topics.Fetched(Input).ShouldBe(100);
+        await UntilAsync(() => topics.Fetched(Input) == 100);
         await task.StopAsync();
         await run;
     });
+
+    private static async Task UntilAsync(Func<bool> holds)
+    {
+        for (var began = TimeProvider.System.GetTimestamp(); !holds(); await Task.Yield())
+        {
+            TimeProvider.System.GetElapsedTime(began).ShouldBeLessThan(TimeSpan.FromSeconds(20), "it never came");
+        }
+    }
+
+    /// <summary>Lets the task go on until it waits, for a hundred batches of several turns each.</summary>
+    private static async Task SettleAsync()
+    {
+        for (var i = 0; i < 200; i++)
+        {
+            await Turns.Settle();
+        }
+    }
 
     private static StreamTask Of(TimeProvider time, ILogStorage storage, TwoTopics topics, TimeSpan? idle)
     {

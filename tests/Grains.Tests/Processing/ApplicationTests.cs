@@ -23,7 +23,7 @@ public sealed class ApplicationTests
     {
         var random = new Random(11);
         var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, parameters) => Describe(builder, path, rate: 20_000), silos, files);
+        await using var cluster = await ProcessingCluster.StartAsync((builder, parameters) => Describe(builder, path, rate: 20_000), silos, files);
         path = cluster.FileOf("rows", Lines());
         await CreateTopicsAsync(cluster);
         await EventuallyAsync(() => cluster.App.StartAsync(NoParameters), _ => true);
@@ -31,7 +31,7 @@ public sealed class ApplicationTests
         {
             var goal = (crash + 1) * Rows / 14;
             await cluster.UntilAsync(status => status.Tasks.Where(task => task.SourceRow >= 0).Sum(task => task.SourceRow) >= goal);
-            cluster.CrashOne(random);
+            await cluster.CrashOneAsync(random);
             await EventuallyAsync(async () => { await cluster.App.EnsureRunningAsync(); return true; }, _ => true);
         }
 
@@ -48,7 +48,7 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_missing_topic_is_named_with_the_command_that_creates_it()
     {
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, "/none", 0));
+        await using var cluster = await ProcessingCluster.StartAsync((builder, _) => Describe(builder, "/none", 0));
         var error = await Should.ThrowAsync<StreamsException>(() => cluster.App.StartAsync(NoParameters));
         error.Code.ShouldBe(StreamsErrorCode.UnknownTopicOrPartition);
         error.Message.ShouldContain("topics create counts");
@@ -59,7 +59,7 @@ public sealed class ApplicationTests
     public async Task Other_parameters_than_the_first_are_refused_and_an_unknown_application_is_told()
     {
         var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, 0));
+        await using var cluster = await ProcessingCluster.StartAsync((builder, _) => Describe(builder, path, 0));
         path = cluster.FileOf("rows", Lines());
         await CreateTopicsAsync(cluster);
         await cluster.App.StartAsync(NoParameters.Add("a", "1"));
@@ -77,7 +77,7 @@ public sealed class ApplicationTests
     public async Task Parameters_that_change_no_result_may_change_from_start_to_start_and_take_effect_at_once()
     {
         var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, parameters) => Describe(builder.AllowChanges("file"), parameters.GetString("file", path), rate: null));
+        await using var cluster = await ProcessingCluster.StartAsync((builder, parameters) => Describe(builder.AllowChanges("file"), parameters.GetString("file", path), rate: null));
         path = cluster.FileOf("rows", Lines());
         var moved = cluster.FileOf("moved", Lines());
         await CreateTopicsAsync(cluster);
@@ -115,7 +115,7 @@ public sealed class ApplicationTests
     public async Task A_source_file_that_is_not_there_is_waited_for()
     {
         var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 0));
+        await using var cluster = await ProcessingCluster.StartAsync((builder, _) => Describe(builder, path, rate: 0));
         path = cluster.FileOf("rows", Lines());
         File.Delete(path);
         await CreateTopicsAsync(cluster);
@@ -149,7 +149,7 @@ public sealed class ApplicationTests
         before.Entries.ShouldNotBeEmpty();
         before.Entries.ShouldAllBe(entry => entry.IsFinal);
         before.EventTimeWatermark.ShouldBe(long.MaxValue);
-        cluster.CrashOne(new Random(1));
+        await cluster.CrashOneAsync(new Random(1));
         await cluster.App.EnsureRunningAsync();
         var after = await QueryAsync(cluster);
         after.Entries.Select(Text).ShouldBe(before.Entries.Select(Text));
@@ -199,7 +199,7 @@ public sealed class ApplicationTests
     public async Task A_chain_of_tasks_over_topics_ends_when_its_file_has_ended()
     {
         var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) =>
+        await using var cluster = await ProcessingCluster.StartAsync((builder, _) =>
         {
             Serialized(builder.FileSource<string, long>("rows", path, Parse), "events");
             Serialized(builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64)).Filter((key, _) => key != "a"), "counts");
@@ -215,7 +215,7 @@ public sealed class ApplicationTests
     [Fact]
     public async Task Windows_over_a_topic_that_several_tasks_of_the_application_write_are_refused_with_event_times_that_those_tasks_cannot_know()
     {
-        await using var cluster = new ProcessingCluster((builder, _) =>
+        await using var cluster = await ProcessingCluster.StartAsync((builder, _) =>
         {
             Serialized(builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64)), "counts");
             builder.Stream("counts", Consumed.With(Serdes.Utf8, Serdes.Int64).WithEventTime((_, value, _) => value)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromSeconds(1)))
@@ -260,7 +260,7 @@ public sealed class ApplicationTests
     private static async Task<ProcessingCluster> StartedAsync(IEnumerable<string> lines, double rate)
     {
         var path = string.Empty;
-        var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate));
+        var cluster = await ProcessingCluster.StartAsync((builder, _) => Describe(builder, path, rate));
         path = cluster.FileOf("rows", lines);
         await CreateTopicsAsync(cluster);
         await cluster.App.StartAsync(NoParameters);

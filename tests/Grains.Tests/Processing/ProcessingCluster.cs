@@ -1,11 +1,11 @@
 using System.Collections.Immutable;
 using System.Text;
-using EmbeddedOrleans;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 using Orleans;
 using Orleans.Runtime;
 using OrleansStreams.Errors;
+using OrleansStreams.Hosts;
 using OrleansStreams.Log;
 using OrleansStreams.Log.Compaction;
 using OrleansStreams.Records;
@@ -23,18 +23,16 @@ internal sealed class ProcessingCluster : IAsyncDisposable
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
 
     private readonly string _folder = Directory.CreateTempSubdirectory("streams-processing-").FullName;
-    private readonly EmbeddedCluster _cluster;
+    private readonly GrainClusterSetup _setup;
+    private GrainCluster _cluster = null!;
 
-    public ProcessingCluster(Action<StreamsBuilder, ApplicationParameters> describe, int silos = 1, bool files = false)
+    private ProcessingCluster(Action<StreamsBuilder, ApplicationParameters> describe, bool files)
     {
         Storage = files
             ? new FileLogStorage(new FileLogStorageOptions { RootPath = Path.Combine(_folder, "logs") }, TimeProvider.System, NullLogger<FileLogStorage>.Instance)
             : new MemoryLogStorage();
-        var options = new EmbeddedClusterOptions { TimeProvider = TimeProvider.System, Random = new Random(7) }
-            .AddGrainAssembly(typeof(PartitionLog).Assembly)
-            .AddMemoryGrainStorage("streams")
-            .ConfigureServices(services => services
-                .AddSingleton<ILogStorage>(new SharedStorage(Storage))
+        _setup = new GrainClusterSetup(new GatedStateStore(), services => services
+                .AddSingleton<ILogStorage>(new SharedLogStorage(Storage))
                 .AddSingleton(new StreamsOptions())
                 .AddSingleton<PartitionMaintenance>()
                 .AddSingleton<CompactionSlots>()
@@ -49,20 +47,22 @@ internal sealed class ProcessingCluster : IAsyncDisposable
                     FileBlockBytes = 4096,
                 })
                 .AddStreamApplication(Application, describe));
-        _cluster = EmbeddedCluster.Create(options);
-        for (var i = 0; i < silos; i++)
-        {
-            _cluster.AddSilo();
-        }
     }
 
     public ILogStorage Storage { get; }
 
-    public IGrainFactory Grains => _cluster.GrainFactory;
+    public IGrainFactory Grains => _cluster.Grains;
 
     public IStreamApplicationGrain App => Grains.GetGrain<IStreamApplicationGrain>(Application);
 
     public static ImmutableDictionary<string, string> NoParameters => ImmutableDictionary<string, string>.Empty;
+
+    public static async Task<ProcessingCluster> StartAsync(Action<StreamsBuilder, ApplicationParameters> describe, int silos = 1, bool files = false)
+    {
+        var processing = new ProcessingCluster(describe, files);
+        processing._cluster = await GrainCluster.StartAsync(processing._setup, silos);
+        return processing;
+    }
 
     public string FileOf(string name, IEnumerable<string> lines)
     {
@@ -74,11 +74,7 @@ internal sealed class ProcessingCluster : IAsyncDisposable
     public Task CreateTopicAsync(string topic, int partitions) =>
         Grains.GetGrain<ITopicGrain>(topic).CreateAsync(partitions, new TopicConfig { RetentionMs = -1 });
 
-    public void CrashOne(Random random)
-    {
-        _cluster.CrashSilo(_cluster.Silos[random.Next(_cluster.Silos.Count)]);
-        _cluster.AddSilo();
-    }
+    public Task CrashOneAsync(Random random) => _cluster.CrashOneAsync(random);
 
     /// <summary>Calls until the condition holds; fails, and says what was seen last, when it never does.</summary>
     public static async Task<T> EventuallyAsync<T>(Func<Task<T>> call, Func<T, bool> holds)
@@ -148,17 +144,5 @@ internal sealed class ProcessingCluster : IAsyncDisposable
         await _cluster.DisposeAsync();
         await Storage.DisposeAsync();
         Directory.Delete(_folder, recursive: true);
-    }
-
-    /// <summary>A silo disposes of its services, but the storage is shared.</summary>
-    private sealed class SharedStorage(ILogStorage storage) : ILogStorage
-    {
-        public ValueTask<ILog> OpenAsync(LogId id, LogOptions options, CancellationToken cancellationToken = default) => storage.OpenAsync(id, options, cancellationToken);
-
-        public ValueTask DeleteAsync(LogId id, CancellationToken cancellationToken = default) => storage.DeleteAsync(id, cancellationToken);
-
-        public ValueTask<IReadOnlyList<LogId>> ListAsync(string prefix, CancellationToken cancellationToken = default) => storage.ListAsync(prefix, cancellationToken);
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

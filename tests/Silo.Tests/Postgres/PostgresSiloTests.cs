@@ -7,7 +7,7 @@ namespace OrleansStreams.Silo.Tests.Postgres;
 
 /// <summary>The server as a process of its own, with PostgreSQL as its only storage.</summary>
 [Collection(ServerCollection.Name)]
-public sealed class PostgresSiloTests : IAsyncLifetime
+public sealed partial class PostgresSiloTests : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
@@ -74,18 +74,6 @@ public sealed class PostgresSiloTests : IAsyncLifetime
         await CompletedAsync(again);
         (await ValuesAsync(again, "delays-by-airport")).ShouldBe(windows);
         (await ValuesAsync(again, "flights-late")).ShouldBe(late);
-    }
-
-    [Fact]
-    public async Task A_second_silo_on_the_schema_is_refused_and_the_first_is_not_disturbed()
-    {
-        await using var first = await SiloProcess.StartedAsync(folder.In("data"), sample: false, Postgres);
-        await first.PostAsync("/topics", new { name = "orders", partitions = 1 });
-
-        await RefusedAsync($"the schema '{Schema}' of this database is in use by 'orleans-streams, process", Postgres);
-
-        await first.PostAsync("/topics/orders/records", new { value = "after" });
-        (await first.ReadAllAsync("orders", 0)).ShouldBe([(0, "after")]);
     }
 
     [Fact]

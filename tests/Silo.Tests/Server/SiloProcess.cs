@@ -24,6 +24,9 @@ internal sealed class SiloProcess : IAsyncDisposable
     {
         var dll = Path.Combine(AppContext.BaseDirectory, "Silo.dll");
         var start = new ProcessStartInfo("dotnet", ["exec", dll, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+
+        // Of the orleans build; several silos run on one machine.
+        start.Environment["STREAMS_SILO_PORT"] = start.Environment["STREAMS_GATEWAY_PORT"] = "0";
         foreach (var (name, value) in variables ?? new Dictionary<string, string>())
         {
             start.Environment[name] = value;

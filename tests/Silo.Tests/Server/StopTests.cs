@@ -93,6 +93,23 @@ public sealed class StopTests : IDisposable
         (await again.ReadAllAsync(Topic, 0)).ShouldBe(Enumerable.Range(0, Lines).Select(line => ((long)line, $"{line}")));
     }
 
+    [Fact]
+    public async Task A_request_that_was_refused_while_its_body_is_still_open_does_not_hold_up_the_stop()
+    {
+        await using var silo = await SiloProcess.StartedAsync(folder.In("data"));
+        using var upload = await EndlessUpload.BeginAsync(silo.Http.BaseAddress!, "/topics/nowhere/records");
+        await upload.SendAsync("""{"value":"1"}""");
+        await upload.AnsweredAsync();
+
+        var watch = Stopwatch.StartNew();
+        silo.Terminate();
+        var (exitCode, output, errors) = await silo.EndAsync();
+
+        watch.Elapsed.ShouldBeLessThan(Prompt);
+        exitCode.ShouldBe(0, errors + output);
+        errors.ShouldBeEmpty();
+    }
+
     private static async Task ProduceUntilTheEndAsync(SiloProcess silo, Dictionary<long, string> acknowledged, TaskCompletionSource some)
     {
         for (var number = 0; ; number++)
@@ -145,6 +162,9 @@ public sealed class StopTests : IDisposable
 
         /// <summary>Sends a line as a chunk (RFC 9112, 7.1).</summary>
         public Task SendAsync(string line) => WriteAsync(string.Create(CultureInfo.InvariantCulture, $"{line.Length + 1:x}\r\n{line}\n\r\n"));
+
+        /// <summary>Waits for the first of the answer.</summary>
+        public async Task AnsweredAsync() => (await connection.GetStream().ReadAsync(new byte[1]).AsTask().WaitAsync(Prompt)).ShouldBe(1);
 
         /// <summary>All that the server answers until it closes the connection.</summary>
         public async Task<string> AnswerAsync()

@@ -1,9 +1,9 @@
 using EmbeddedOrleans.Runtime;
 
-namespace OrleansStreams.Groups;
+namespace OrleansStreams.Hosts;
 
 /// <summary>Runs turns on the thread pool as the host does, and knows when none is left to run.</summary>
-internal sealed class CountedTurns : ITurnScheduler
+internal sealed class EmbeddedTurns : ITurnScheduler
 {
     private int _busy;
 

@@ -1,0 +1,2 @@
+// Clusters run one after the other: each is several processes, and a machine that builds has few cores.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]

@@ -1,0 +1,11 @@
+global using Microsoft.Extensions.DependencyInjection;
+global using Orleans;
+global using Orleans.Hosting;
+global using Orleans.Providers.Streams.Common;
+global using Orleans.Runtime;
+global using Orleans.Streams;
+global using OrleansStreams.Clients;
+global using OrleansStreams.Errors;
+global using OrleansStreams.Log;
+global using OrleansStreams.Records;
+global using OrleansStreams.Streaming.Fixture;
