@@ -72,6 +72,10 @@ public sealed record StreamTaskStatus(
     /// <summary>Whether the error passes, so that the application starts the task again by itself.</summary>
     [Id(14)]
     public bool WillRestart { get; init; }
+
+    /// <summary>Records that were skipped, as their source is configured to, since the journal began.</summary>
+    [Id(15)]
+    public long SkippedRecords { get; init; }
 }
 
 /// <summary>An application as it is.</summary>
@@ -139,6 +143,14 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
     [Alias("StopAsync")]
     Task StopAsync();
 
+    /// <summary>
+    /// Stops the application and deletes what it has made for itself: repartition topics, state, its parameters. Its input and result topics stay. A later start
+    /// begins anew. Resumes when called again after a failure midway.
+    /// </summary>
+    /// <exception cref="StreamsException">ApplicationNotFound, StorageError.</exception>
+    [Alias("DropAsync")]
+    Task DropAsync();
+
     /// <summary>The status, with each task's.</summary>
     /// <exception cref="StreamsException">ApplicationNotFound.</exception>
     [AlwaysInterleave]
@@ -167,6 +179,11 @@ public interface IStreamTaskGrain : IGrainWithStringKey
     /// <summary>Stops it after a last commit.</summary>
     [Alias("StopAsync")]
     Task StopAsync();
+
+    /// <summary>Stops it and deletes its state: a later start begins anew.</summary>
+    /// <exception cref="StreamsException">StorageError.</exception>
+    [Alias("DropAsync")]
+    Task DropAsync();
 
     /// <summary>Its status; a ping that keeps the activation.</summary>
     [AlwaysInterleave]

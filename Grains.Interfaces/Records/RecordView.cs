@@ -63,6 +63,9 @@ public readonly ref struct RecordView
     /// <summary>The key without a copy, for as long as the batch's memory lives.</summary>
     public ReadOnlyMemory<byte> KeyMemory => _memory.Slice(_keyAt, Math.Max(_keyLength, 0));
 
+    /// <summary>Whether there is a record at all: false for the default value, which stands for what has no source record.</summary>
+    internal bool IsPresent => !_records.IsEmpty;
+
     /// <summary>The number of headers.</summary>
     public int HeaderCount => _headerCount;
 

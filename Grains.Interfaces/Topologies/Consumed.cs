@@ -22,18 +22,39 @@ public static class Consumed
     {
         ArgumentNullException.ThrowIfNull(keySerde);
         ArgumentNullException.ThrowIfNull(valueSerde);
-        return new Consumed<TKey, TValue>(keySerde, valueSerde, null, WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.Zero));
+        return new Consumed<TKey, TValue>(keySerde, valueSerde, WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.Zero));
     }
+}
+
+/// <summary>What becomes of a record whose event time is none: negative, out of bounds, or the extractor threw.</summary>
+public enum InvalidTimestampPolicy
+{
+    /// <summary>The task fails, naming topic and offset, and processes nothing after it.</summary>
+    Fail,
+
+    /// <summary>The record is skipped and counted (<see cref="Processing.StreamTaskStatus.SkippedRecords"/>).</summary>
+    Skip,
+
+    /// <summary>The record's event time is its ingestion time (see <see cref="Consumed{TKey, TValue}.WithIngestionTime"/>).</summary>
+    UseIngestionTime,
+}
+
+/// <summary>Where event times come from.</summary>
+internal enum EventTimeKind
+{
+    RecordTimestamp,
+    Extractor,
+    Ingestion,
+    Processing,
 }
 
 /// <summary>How a topic is read.</summary>
 public sealed record Consumed<TKey, TValue>
 {
-    internal Consumed(ISerde<TKey> keySerde, ISerde<TValue> valueSerde, EventTimeExtractor<TKey, TValue>? eventTime, WatermarkStrategy watermarks)
+    internal Consumed(ISerde<TKey> keySerde, ISerde<TValue> valueSerde, WatermarkStrategy watermarks)
     {
         KeySerde = keySerde;
         ValueSerde = valueSerde;
-        EventTime = eventTime;
         Watermarks = watermarks;
     }
 
@@ -41,22 +62,56 @@ public sealed record Consumed<TKey, TValue>
 
     internal ISerde<TValue> ValueSerde { get; init; }
 
+    internal EventTimeKind Time { get; init; }
+
     internal EventTimeExtractor<TKey, TValue>? EventTime { get; init; }
 
     internal WatermarkStrategy Watermarks { get; init; }
+
+    internal Func<IWatermarkGenerator<TKey, TValue>>? Generator { get; init; }
+
+    internal InvalidTimestampPolicy InvalidTimestamps { get; init; }
+
+    internal long EarliestTime { get; init; }
 
     /// <summary>Takes the event time from the record's content.</summary>
     public Consumed<TKey, TValue> WithEventTime(EventTimeExtractor<TKey, TValue> extractor)
     {
         ArgumentNullException.ThrowIfNull(extractor);
-        return this with { EventTime = extractor };
+        return this with { EventTime = extractor, Time = EventTimeKind.Extractor };
     }
+
+    /// <summary>
+    /// The event time is the record's ingestion time: when the log appended it, if the topic has <c>message.timestamp.type = LogAppendTime</c>, which every reading gives again; for
+    /// other topics when the task took it in, as <see cref="WithProcessingTime"/>.
+    /// </summary>
+    public Consumed<TKey, TValue> WithIngestionTime() => this with { EventTime = null, Time = EventTimeKind.Ingestion };
+
+    /// <summary>
+    /// The event time is the wall clock's when the record is processed, and the watermark follows the clock also when no records come. The time becomes durable with the
+    /// commit of its record: a crash before that leaves no trace of the record or its time, and after it neither is taken again. Within a task it never goes
+    /// back, over restarts neither. An application that processes the topic anew gets other times.
+    /// </summary>
+    public Consumed<TKey, TValue> WithProcessingTime() => this with { EventTime = null, Time = EventTimeKind.Processing };
+
+    /// <summary>Says what becomes of records without a usable event time; without this call the task fails on them.</summary>
+    public Consumed<TKey, TValue> WithInvalidTimestamps(InvalidTimestampPolicy policy) => this with { InvalidTimestamps = policy };
+
+    /// <summary>Takes negative event times for times before 1970; without this call they are invalid, as -1 is how Kafka says that there is none.</summary>
+    public Consumed<TKey, TValue> AllowTimesBefore1970() => this with { EarliestTime = -EventTimes.Max };
 
     /// <summary>Sets how the watermark follows from event times.</summary>
     public Consumed<TKey, TValue> WithWatermarks(WatermarkStrategy strategy)
     {
         ArgumentNullException.ThrowIfNull(strategy);
         return this with { Watermarks = strategy };
+    }
+
+    /// <summary>Makes the watermarks by generators, one per partition. Idleness and alignment are still those of <see cref="WithWatermarks"/>.</summary>
+    public Consumed<TKey, TValue> WithWatermarkGenerator(Func<IWatermarkGenerator<TKey, TValue>> generator)
+    {
+        ArgumentNullException.ThrowIfNull(generator);
+        return this with { Generator = generator };
     }
 }
 

@@ -17,7 +17,7 @@ namespace OrleansStreams.Topologies;
 ///     .To("counts-by-airport", Produced.With(Serdes.Utf8, Serdes.Int64));
 /// </code>
 /// </example>
-public sealed class StreamsBuilder
+public sealed partial class StreamsBuilder
 {
     private readonly List<TopologyNode> _nodes = [];
     private readonly SortedSet<string> _changeable = new(StringComparer.Ordinal) { ApplicationParameters.Rate };
@@ -34,6 +34,13 @@ public sealed class StreamsBuilder
         return new KStream<TKey, TValue>(this, node, consumed.KeySerde);
     }
 
+    /// <summary>Reads a topic as a table: the last value of a key is its value, a null value deletes the key.</summary>
+    /// <param name="topic">The topic, which must exist when the application starts; best one that is compacted.</param>
+    /// <param name="consumed">Serdes, event time and watermarks.</param>
+    /// <param name="materialized">The store's name and serde; null for a name made of the topic and the topic's serde.</param>
+    public KTable<TKey, TValue> Table<TKey, TValue>(string topic, Consumed<TKey, TValue> consumed, Materialized<TValue>? materialized = null) =>
+        Stream(topic, consumed).ToTable(materialized ?? Materialized.As(NameOf(topic.Length <= 200 ? topic : topic[..200]), consumed.ValueSerde));
+
     /// <summary>
     /// Reads a file of lines once, by a task of its own whose position is part of its journal. At the end of the file every partition of the topics that it writes is
     /// told that its input has ended. Empty lines are skipped.
@@ -42,12 +49,15 @@ public sealed class StreamsBuilder
     /// <param name="path">The file.</param>
     /// <param name="parser">Reads a line; an exception from it stops the task with InvalidInput, naming file and line.</param>
     /// <param name="rowsPerSecond">Rows per second at most; null takes the application parameter <see cref="ApplicationParameters.Rate"/>, 0 is no bound.</param>
-    public KStream<TKey, TValue> FileSource<TKey, TValue>(string name, string path, FileLineParser<TKey, TValue> parser, double? rowsPerSecond = null)
+    /// <param name="watermarks">How the watermark follows from the rows' timestamps, for those who read what is repartitioned from this stream; null when only the end of the
+    /// file tells them that nothing earlier comes.</param>
+    public KStream<TKey, TValue> FileSource<TKey, TValue>(
+        string name, string path, FileLineParser<TKey, TValue> parser, double? rowsPerSecond = null, WatermarkStrategy? watermarks = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(parser);
         TopologyNames.Check(name, "file source");
-        var node = Add(new FileSourceNode<TKey, TValue>(NextId, name, path, rowsPerSecond, parser));
+        var node = Add(new FileSourceNode<TKey, TValue>(NextId, name, path, rowsPerSecond, parser, watermarks));
         return new KStream<TKey, TValue>(this, node, null);
     }
 
@@ -75,6 +85,15 @@ public sealed class StreamsBuilder
     internal int NextId => _nodes.Count;
 
     internal string NameOf(string kind) => string.Create(CultureInfo.InvariantCulture, $"{kind}-{_nodes.Count}");
+
+    /// <exception cref="StreamsException">InvalidConfig for another builder.</exception>
+    internal void CheckSame(StreamsBuilder other)
+    {
+        if (other != this)
+        {
+            throw Topology.Invalid("Streams and tables of two builders cannot meet: describe both with the same StreamsBuilder.");
+        }
+    }
 
     internal TNode Add<TNode>(TNode node)
         where TNode : TopologyNode

@@ -31,6 +31,12 @@ public sealed class Topology
         return text.ToString();
     }
 
+    /// <summary>
+    /// The topology as a Mermaid flow chart: a subgraph per sub-topology with its steps and stores, and between them the topics. What runs it shows it at once: paste it into
+    /// Markdown between <c>```mermaid</c> lines.
+    /// </summary>
+    public string ToMermaid() => MermaidChart.Of(this);
+
     internal static Topology Of(ImmutableArray<TopologyNode> nodes, ImmutableArray<string> changeableParameters)
     {
         if (nodes.IsEmpty)
@@ -39,13 +45,15 @@ public sealed class Topology
         }
 
         var stores = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var window in nodes.OfType<WindowAggregateNode>())
+        foreach (var store in nodes.SelectMany(node => node.Stores))
         {
-            if (!stores.Add(window.StoreName))
+            if (!stores.Add(store))
             {
-                throw Invalid($"Two aggregates are kept in a store named '{window.StoreName}': give each its own name with Materialized.As.");
+                throw Invalid($"Two steps keep their state in a store named '{store}': give each its own name with Materialized.As.");
             }
         }
+
+        CheckRepartitionTopics(nodes);
 
         // Parents stand before their children, so one pass finds the components: each node joins those of its parents.
         var component = new int[nodes.Length];
@@ -60,6 +68,21 @@ public sealed class Topology
 
         var subTopologies = nodes.GroupBy(node => component[node.Id]).OrderBy(group => group.Key).Select((group, index) => SubTopology.Of(index, [.. group]));
         return new Topology([.. subTopologies], changeableParameters);
+    }
+
+    private static void CheckRepartitionTopics(ImmutableArray<TopologyNode> nodes)
+    {
+        var sinks = nodes.OfType<SinkNode>().ToArray();
+        var user = nodes.SelectMany(node => node.Writes).Except(sinks.Where(sink => sink.Internal is not null).Select(sink => sink.Topic), StringComparer.Ordinal)
+            .Concat(nodes.OfType<TopicSourceNode>().Where(source => source.Internal is null).Select(source => source.Topic)).ToHashSet(StringComparer.Ordinal);
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var sink in sinks.Where(sink => sink.Internal is not null))
+        {
+            if (!names.Add(sink.Topic) || user.Contains(sink.Topic))
+            {
+                throw Invalid($"Two topics of the topology would be called '{sink.Topic}': give the repartitioning another name with WithName.");
+            }
+        }
     }
 
     internal static StreamsException Invalid(string message) => new(StreamsErrorCode.InvalidConfig, message);
@@ -85,23 +108,14 @@ public sealed class SubTopology
         Nodes = nodes;
         Sources = [.. nodes.OfType<TopicSourceNode>()];
         File = nodes.OfType<FileSourceNode>().SingleOrDefault();
-        Stores = [.. nodes.OfType<WindowAggregateNode>().Select(window => window.StoreName)];
-        OutputTopics =
-        [
-            .. nodes.Select(node => node switch
-                {
-                    SinkNode sink => sink.Topic,
-                    WindowAggregateNode window => window.LateTopic,
-                    _ => null,
-                })
-                .OfType<string>().Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal),
-        ];
+        Stores = [.. nodes.SelectMany(node => node.Stores)];
+        OutputTopics = [.. nodes.SelectMany(node => node.Writes).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>Its number.</summary>
     public int Id { get; }
 
-    /// <summary>The topics that it reads, in order of their inputs.</summary>
+    /// <summary>The topics that it reads, in order of their inputs; those that the application makes for itself without the application's name.</summary>
     public ImmutableArray<string> InputTopics => [.. Sources.Select(source => source.Topic)];
 
     /// <summary>The topics that it writes, in ordinal order.</summary>

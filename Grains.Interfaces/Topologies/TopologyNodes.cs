@@ -6,16 +6,42 @@ namespace OrleansStreams.Topologies;
 /// One step of a topology: what it does, typed, and what feeds it. Nodes only describe; whoever runs them visits them
 /// (<see cref="ITopologyVisitor"/>), which is how types reach the runtime without reflection.
 /// </summary>
-internal abstract class TopologyNode(int id, string name, params TopologyNode[] parents)
+internal abstract class TopologyNode
 {
-    public int Id { get; } = id;
+    protected TopologyNode(int id, string name, params TopologyNode[] parents)
+    {
+        Id = id;
+        Name = name;
+        Parents = parents;
+        InputDelayMs = parents.Length == 0 ? 0 : parents.Max(parent => parent.InputDelayMs + (parent.EmitDelayMs ?? 0));
+    }
 
-    public string Name { get; } = name;
+    public int Id { get; }
 
-    public IReadOnlyList<TopologyNode> Parents { get; } = parents;
+    public string Name { get; }
+
+    public IReadOnlyList<TopologyNode> Parents { get; }
 
     /// <summary>Whether the record's key is the one that its source read, byte for byte.</summary>
     public virtual bool KeepsKey => false;
+
+    /// <summary>Whether a null value that its source read is still told apart from a value type's default: the value is the source's, or a table's deletion.</summary>
+    public virtual bool KeepsNull => false;
+
+    /// <summary>The state stores that it keeps, in the order in which its step makes them.</summary>
+    public virtual IReadOnlyList<string> Stores => [];
+
+    /// <summary>The topics that it writes.</summary>
+    public virtual IEnumerable<string> Writes => [];
+
+    /// <summary>
+    /// For a step that emits when the watermark rises (a window that closes): how far behind the watermark, in ms, the timestamps can lie of what it has not emitted
+    /// yet. Null for a step that emits only when a record comes.
+    /// </summary>
+    public virtual long? EmitDelayMs => null;
+
+    /// <summary>How far the watermark that the node sees is behind the task's: what the steps before it hold back.</summary>
+    public long InputDelayMs { get; }
 
     /// <summary>What stored state depends on; a change of it makes journals incompatible.</summary>
     public abstract string Shape { get; }
@@ -23,7 +49,8 @@ internal abstract class TopologyNode(int id, string name, params TopologyNode[] 
     public abstract void Accept(ITopologyVisitor visitor);
 }
 
-internal interface ITopologyVisitor
+/// <summary>Visits nodes by their types. A family of operators declares its visits beside its nodes, in a part of this interface of its own.</summary>
+internal partial interface ITopologyVisitor
 {
     void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node);
 
@@ -49,9 +76,20 @@ internal abstract class TopicSourceNode(int id, string name, string topic) : Top
 {
     public string Topic { get; } = topic;
 
+    /// <summary>Set when the topic is one that the application makes for itself; <see cref="Topic"/> is then its name without the application's.</summary>
+    public RepartitionTopic? Internal { get; init; }
+
     public abstract WatermarkStrategy Watermarks { get; }
 
+    /// <summary>Whether event times are others than the records' timestamps, or watermarks come from a generator: then upstream tasks' watermarks say nothing about them.</summary>
+    public abstract bool HasOwnTime { get; }
+
+    /// <summary>Whether watermarks come from a generator or from the clock rather than from the event times.</summary>
+    public abstract bool HasOwnWatermarks { get; }
+
     public override bool KeepsKey => true;
+
+    public override bool KeepsNull => true;
 }
 
 internal sealed class TopicSourceNode<TKey, TValue>(int id, string name, string topic, Consumed<TKey, TValue> consumed) : TopicSourceNode(id, name, topic)
@@ -60,14 +98,21 @@ internal sealed class TopicSourceNode<TKey, TValue>(int id, string name, string 
 
     public override WatermarkStrategy Watermarks => Consumed.Watermarks;
 
+    public override bool HasOwnTime => Consumed.Time != EventTimeKind.RecordTimestamp || Consumed.Generator is not null;
+
+    public override bool HasOwnWatermarks => Consumed.Time == EventTimeKind.Processing || Consumed.Generator is not null;
+
     public override string Shape => $"topic {Topic} key {Consumed.KeySerde.Name} value {Consumed.ValueSerde.Name}";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
 /// <summary>A source that reads a file of lines.</summary>
-internal abstract class FileSourceNode(int id, string name, string path, double? rowsPerSecond) : TopologyNode(id, name)
+internal abstract class FileSourceNode(int id, string name, string path, double? rowsPerSecond, WatermarkStrategy? watermarks) : TopologyNode(id, name)
 {
+    /// <summary>Null: the watermark comes with the end of the file.</summary>
+    public WatermarkStrategy? Watermarks { get; } = watermarks;
+
     public string Path { get; } = path;
 
     public double? RowsPerSecond { get; } = rowsPerSecond;
@@ -76,8 +121,9 @@ internal abstract class FileSourceNode(int id, string name, string path, double?
     public override string Shape => "file";
 }
 
-internal sealed class FileSourceNode<TKey, TValue>(int id, string name, string path, double? rowsPerSecond, FileLineParser<TKey, TValue> parser)
-    : FileSourceNode(id, name, path, rowsPerSecond)
+internal sealed class FileSourceNode<TKey, TValue>(
+    int id, string name, string path, double? rowsPerSecond, FileLineParser<TKey, TValue> parser, WatermarkStrategy? watermarks)
+    : FileSourceNode(id, name, path, rowsPerSecond, watermarks)
 {
     public FileLineParser<TKey, TValue> Parser { get; } = parser;
 
@@ -90,15 +136,19 @@ internal sealed class FilterNode<TKey, TValue>(int id, string name, TopologyNode
 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
+    public override bool KeepsNull => Parents[0].KeepsNull;
+
     public override string Shape => "filter";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class MapNode<TKey, TValue, TNewKey, TNewValue>(int id, string name, TopologyNode parent, Func<TKey, TValue, (TNewKey Key, TNewValue Value)> mapper)
-    : TopologyNode(id, name, parent)
+internal sealed class MapNode<TKey, TValue, TNewKey, TNewValue>(
+    int id, string name, TopologyNode parent, Func<TKey, TValue, (TNewKey Key, TNewValue Value)> mapper, bool keepsValue = false) : TopologyNode(id, name, parent)
 {
     public Func<TKey, TValue, (TNewKey Key, TNewValue Value)> Mapper { get; } = mapper;
+
+    public override bool KeepsNull => keepsValue && Parents[0].KeepsNull;
 
     public override string Shape => "map";
 
@@ -126,9 +176,11 @@ internal sealed class FlatMapNode<TKey, TValue, TNewKey, TNewValue>(
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
 }
 
-internal sealed class MergeNode<TKey, TValue>(int id, string name, TopologyNode left, TopologyNode right) : TopologyNode(id, name, left, right)
+internal sealed class MergeNode<TKey, TValue>(int id, string name, params TopologyNode[] parents) : TopologyNode(id, name, parents)
 {
-    public override bool KeepsKey => Parents[0].KeepsKey && Parents[1].KeepsKey;
+    public override bool KeepsKey => Parents.All(parent => parent.KeepsKey);
+
+    public override bool KeepsNull => Parents.All(parent => parent.KeepsNull);
 
     public override string Shape => "merge";
 
@@ -144,6 +196,13 @@ internal abstract class WindowAggregateNode(int id, string name, TopologyNode pa
     public TumblingWindows Windows { get; } = windows;
 
     public string? LateTopic { get; } = lateTopic;
+
+    public override IReadOnlyList<string> Stores => [StoreName];
+
+    public override IEnumerable<string> Writes => LateTopic is null ? [] : [LateTopic];
+
+    // At watermark w all windows with end + grace <= w are out; a later one has its last millisecond, end - 1, at w - grace or after it.
+    public override long? EmitDelayMs => Windows.GraceMs + 1;
 }
 
 internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
@@ -178,6 +237,11 @@ internal sealed record WindowAggregator<TKey, TValue, TAggregate>(Func<TKey, TVa
 internal abstract class SinkNode(int id, string name, TopologyNode parent, string topic) : TopologyNode(id, name, parent)
 {
     public string Topic { get; } = topic;
+
+    /// <summary>Set when the topic is one that the application makes for itself; <see cref="Topic"/> is then its name without the application's.</summary>
+    public RepartitionTopic? Internal { get; init; }
+
+    public override IEnumerable<string> Writes => [Topic];
 }
 
 internal sealed class SinkNode<TKey, TValue>(int id, string name, TopologyNode parent, string topic, Produced<TKey, TValue> produced) : SinkNode(id, name, parent, topic)

@@ -30,33 +30,6 @@ public sealed record TumblingWindows
     public TumblingWindows Grace(TimeSpan grace) => new(SizeMs, EventTimes.Milliseconds(grace, 0, "A window's grace"));
 }
 
-/// <summary>How a source's event-time watermark follows from its records.</summary>
-public sealed record WatermarkStrategy
-{
-    private WatermarkStrategy(long outOfOrdernessMs, long? idlenessMs)
-    {
-        OutOfOrdernessMs = outOfOrdernessMs;
-        IdlenessMs = idlenessMs;
-    }
-
-    /// <summary>How far the watermark trails the largest event time, in ms.</summary>
-    public long OutOfOrdernessMs { get; }
-
-    /// <summary>Ms without a record after which the source no longer holds the task's watermark back, or null.</summary>
-    public long? IdlenessMs { get; }
-
-    /// <summary>The watermark is the largest event time of the partition, minus the bound, minus one.</summary>
-    /// <exception cref="StreamsException">InvalidConfig when the bound is negative or above 1000 years.</exception>
-    public static WatermarkStrategy BoundedOutOfOrderness(TimeSpan bound) => new(EventTimes.Milliseconds(bound, 0, "The bound of out-of-orderness"), null);
-
-    /// <summary>
-    /// Lets a source that is silent for so long step aside. Only tasks with several inputs are concerned. What is idle is a matter of the wall clock, so
-    /// that with this setting a record that comes late after a silence may be late for its window.
-    /// </summary>
-    /// <exception cref="StreamsException">InvalidConfig when the timeout is below 1 ms or above 1000 years.</exception>
-    public WatermarkStrategy WithIdleness(TimeSpan timeout) => new(OutOfOrdernessMs, EventTimes.Milliseconds(timeout, 1, "The idle timeout"));
-}
-
 /// <summary>The bounds of event time. They leave room so that adding sizes, graces and bounds never overflows.</summary>
 internal static class EventTimes
 {

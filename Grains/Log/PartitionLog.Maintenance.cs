@@ -43,7 +43,7 @@ internal sealed partial class PartitionLog
         var newStart = Retention.NewStartOffset(_log.Segments, _log.StartOffset, _log.DurableEndOffset, Config, now);
         if (newStart > _log.StartOffset)
         {
-            await TranslateAsync(_log.TruncatePrefixAsync(newStart));
+            await TruncateAsync(newStart);
         }
 
         if ((Config.CleanupPolicy & CleanupPolicy.Compact) != 0 && IsUsable && _compacting.IsCompleted && slots.TryTake())
@@ -126,6 +126,17 @@ internal sealed partial class PartitionLog
         {
             slots.Release();
         }
+    }
+
+    /// <summary>Removes records below an offset, after what producers have sent with them is in a checkpoint: who sends again after a crash must be known still.</summary>
+    private async Task TruncateAsync(long newStart)
+    {
+        if ((_producers.Count > 0 || _keys.Count > 0) && (_log.Checkpoint?.Offset ?? 0) < newStart)
+        {
+            await TranslateAsync(SecureAsync(newStart));
+        }
+
+        await TranslateAsync(_log.TruncatePrefixAsync(newStart));
     }
 
     /// <summary>Compaction takes away the batches from which producers and keys could be recovered: they must be in the checkpoint before.</summary>

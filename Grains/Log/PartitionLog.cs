@@ -170,7 +170,7 @@ internal sealed partial class PartitionLog : IAsyncDisposable
         var newStart = beforeOffset < 0 ? end : beforeOffset;
         if (newStart > _log.StartOffset)
         {
-            await TranslateAsync(_log.TruncatePrefixAsync(newStart));
+            await TruncateAsync(newStart);
         }
 
         return _log.StartOffset;

@@ -11,6 +11,7 @@ internal sealed class ApplicationPlan
     private readonly string _name;
     private readonly Topology _topology;
     private readonly Dictionary<string, TopicDescription> _topics;
+    private readonly MarkedInputs _marked;
 
     private ApplicationPlan(string name, Topology topology, Dictionary<string, TopicDescription> topics)
     {
@@ -18,42 +19,38 @@ internal sealed class ApplicationPlan
         _topology = topology;
         _topics = topics;
         Tasks = [.. topology.SubTopologies.SelectMany(sub => Enumerable.Range(0, PartitionsOf(sub)).Select(partition => IdOf(sub.Id, partition)))];
+        _marked = new MarkedInputs(name, topology, topic => WritersOf(topic).Count);
     }
 
     /// <summary>The ids of all tasks.</summary>
     public ImmutableArray<string> Tasks { get; }
 
     /// <summary>Looks up every topic that the topology names.</summary>
-    /// <exception cref="StreamsException">UnknownTopicOrPartition, naming the topic; InvalidPartitions when topics that meet in one sub-topology differ in partitions.</exception>
-    public static async Task<ApplicationPlan> ResolveAsync(string name, Topology topology, ITaskTopics topics)
+    /// <param name="name">The application's name.</param>
+    /// <param name="topology">Its topology.</param>
+    /// <param name="topics">The topics.</param>
+    /// <param name="create">Whether repartition topics are made that don't exist: by the application, before any of its tasks runs.</param>
+    /// <exception cref="StreamsException">UnknownTopicOrPartition, naming the topic; InvalidPartitions when topics that meet in one sub-topology differ in partitions, or when a repartition
+    /// topic exists with others than it should have; InvalidConfig when the topology needs watermarks that there cannot be.</exception>
+    public static async Task<ApplicationPlan> ResolveAsync(string name, Topology topology, ITaskTopics topics, bool create = false)
     {
+        var made = topology.SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => source.Topic).ToHashSet(StringComparer.Ordinal);
         var found = new Dictionary<string, TopicDescription>(StringComparer.Ordinal);
         foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics)).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
-            try
+            if (!made.Contains(topic))
             {
-                found.Add(topic, await topics.DescribeAsync(topic));
-            }
-            catch (StreamsException error) when (error.Code == StreamsErrorCode.UnknownTopicOrPartition)
-            {
-                throw new StreamsException(
-                    StreamsErrorCode.UnknownTopicOrPartition, $"Application '{name}' needs topic '{topic}', which does not exist: create it with 'topics create {topic} --partitions N', then start the application.", inner: error);
+                found.Add(topic, await DescribeAsync(name, topic, topics));
             }
         }
 
-        foreach (var sub in topology.SubTopologies)
+        var counts = RepartitionCounts.Of(name, topology, found.ToDictionary(topic => topic.Key, topic => topic.Value.PartitionCount, StringComparer.Ordinal));
+        foreach (var (topic, count) in counts.OrderBy(topic => topic.Key, StringComparer.Ordinal))
         {
-            if (sub.InputTopics.Select(topic => found[topic].PartitionCount).Distinct().Count() > 1)
-            {
-                throw new StreamsException(
-                    StreamsErrorCode.InvalidPartitions,
-                    $"Application '{name}' merges topics of different partition counts ({string.Join(", ", sub.InputTopics.Select(topic => $"{topic}: {found[topic].PartitionCount}"))}): equal keys would lie in different tasks. Give them equally many partitions.");
-            }
+            found.Add(topic, await RepartitionTopics.ResolveAsync(name, RepartitionTopic.NameIn(name, topic), count, topics, create));
         }
 
-        var plan = new ApplicationPlan(name, topology, found);
-        plan.CheckWindowedInputs();
-        return plan;
+        return new ApplicationPlan(name, topology, found);
     }
 
     public static string IdOf(int subTopology, int partition) => string.Create(CultureInfo.InvariantCulture, $"{subTopology}_{partition}");
@@ -74,7 +71,9 @@ internal sealed class ApplicationPlan
             Application = _name,
             SubTopology = sub,
             Partition = int.Parse(parts[1], CultureInfo.InvariantCulture),
-            Outputs = [.. sub.OutputTopics.Select(topic => new OutputTopic(topic, _topics[topic].PartitionCount, _topics[topic].Config.MaxMessageBytes))],
+            InputTopics = [.. sub.InputTopics.Select(topic => _topics[topic].Name)],
+            ByMarkers = [.. sub.InputTopics.Select(topic => _marked.Contains(sub, topic))],
+            Outputs = [.. sub.OutputTopics.Select(OutputOf)],
             Writers = [.. sub.InputTopics.Select(WritersOf)],
             SnapshotBytesMin = options.SnapshotBytesMin,
         };
@@ -99,31 +98,35 @@ internal sealed class ApplicationPlan
 
     /// <summary>The topics that are read, with their partitions: tasks and the places of keys depend on them.</summary>
     public IEnumerable<(string Topic, int Partitions)> Inputs =>
-        _topology.SubTopologies.SelectMany(sub => sub.InputTopics).Distinct(StringComparer.Ordinal).Select(topic => (topic, _topics[topic].PartitionCount));
+        _topology.SubTopologies.SelectMany(sub => sub.InputTopics).Distinct(StringComparer.Ordinal).Select(topic => (_topics[topic].Name, _topics[topic].PartitionCount));
+
+    /// <summary>The topics that the application makes for itself.</summary>
+    public IEnumerable<string> InternalTopics => _topology.SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => _topics[source.Topic].Name);
+
+    private static async Task<TopicDescription> DescribeAsync(string name, string topic, ITaskTopics topics)
+    {
+        try
+        {
+            return await topics.DescribeAsync(topic);
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.UnknownTopicOrPartition)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.UnknownTopicOrPartition, $"Application '{name}' needs topic '{topic}', which does not exist: create it with 'topics create {topic} --partitions N', then start the application.", inner: error);
+        }
+    }
+
+    private OutputTopic OutputOf(string topic) => new(_topics[topic].Name, _topics[topic].PartitionCount, _topics[topic].Config.MaxMessageBytes)
+    {
+        Name = topic,
+        CarriesWatermarks = _marked.CarriesWatermarks(topic),
+    };
 
     private IReadOnlyCollection<string> WritersOf(string topic) =>
     [
         .. _topology.SubTopologies.Where(sub => sub.OutputTopics.Contains(topic))
             .SelectMany(sub => Enumerable.Range(0, PartitionsOf(sub)).Select(partition => TaskPlan.NameOf(_name, IdOf(sub.Id, partition)))),
     ];
-
-    /// <summary>
-    /// Several tasks that write one topic are ahead of each other by chance, and after a crash by much: a watermark that follows the fastest would make the others'
-    /// records late, differently in every run. Until upstream watermarks travel with the records, windows over such a topic are refused.
-    /// </summary>
-    private void CheckWindowedInputs()
-    {
-        foreach (var (sub, topic) in _topology.SubTopologies.Where(sub => sub.Stores.Any()).SelectMany(sub => sub.InputTopics.Select(topic => (sub, topic))))
-        {
-            if (WritersOf(topic).Count > 1)
-            {
-                throw new StreamsException(
-                    StreamsErrorCode.InvalidConfig,
-                    $"Application '{_name}' windows topic '{topic}', which {WritersOf(topic).Count} of its own tasks write: which records are late would depend on chance. Write it by one task (one file source, or a step that reads a topic of one partition), or window it in an application of its own.",
-                    WriteOutcome.NotWritten);
-            }
-        }
-    }
 
     private int PartitionsOf(SubTopology sub) => sub.InputTopics.IsEmpty ? 1 : _topics[sub.InputTopics[0]].PartitionCount;
 }

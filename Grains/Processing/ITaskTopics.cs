@@ -13,6 +13,10 @@ internal interface ITaskTopics
 
     Task<TopicDescription> DescribeAsync(string topic);
 
+    Task<TopicDescription> CreateAsync(string topic, int partitions, TopicConfig config);
+
+    Task DeleteRecordsAsync(TopicPartition partition, long beforeOffset);
+
     Task<long> AllocateProducerIdAsync();
 }
 
@@ -28,6 +32,10 @@ internal sealed class GrainTopics(IGrainFactory grains) : ITaskTopics
     public Task<PartitionOffsets> GetOffsetsAsync(TopicPartition partition) => grains.GetGrain<IPartitionGrain>(partition.GrainKey).GetOffsetsAsync();
 
     public Task<TopicDescription> DescribeAsync(string topic) => grains.GetGrain<ITopicGrain>(topic).DescribeAsync();
+
+    public Task<TopicDescription> CreateAsync(string topic, int partitions, TopicConfig config) => grains.GetGrain<ITopicGrain>(topic).CreateAsync(partitions, config);
+
+    public Task DeleteRecordsAsync(TopicPartition partition, long beforeOffset) => grains.GetGrain<IPartitionGrain>(partition.GrainKey).DeleteRecordsAsync(beforeOffset);
 
     public Task<long> AllocateProducerIdAsync() => grains.GetGrain<IProducerIdGrain>(IProducerIdGrain.Key).AllocateAsync();
 }

@@ -7,7 +7,14 @@ namespace OrleansStreams.Processing;
 /// <param name="Topic">Its name.</param>
 /// <param name="PartitionCount">Its partitions.</param>
 /// <param name="MaxMessageBytes">The largest batch that it takes.</param>
-internal sealed record OutputTopic(string Topic, int PartitionCount, int MaxMessageBytes);
+internal sealed record OutputTopic(string Topic, int PartitionCount, int MaxMessageBytes)
+{
+    /// <summary>What the topology calls it.</summary>
+    public string Name { get; init; } = Topic;
+
+    /// <summary>Whether tasks of the application read it and wait for its writers' watermarks.</summary>
+    public bool CarriesWatermarks { get; init; }
+}
 
 /// <summary>Whole batches for one partition, with the task's producer id and sequences.</summary>
 /// <param name="Partition">Where they go.</param>
@@ -45,7 +52,7 @@ internal sealed class Outbox
 
     public long PendingBytes => _pendingBytes;
 
-    public int IndexOf(string topic) => Array.FindIndex(_topics, output => output.Topic == topic);
+    public int IndexOf(string topic) => Array.FindIndex(_topics, output => output.Name == topic);
 
     /// <summary>Adds a record; its partition is that of Kafka's default partitioner, and the task's own number for a null key.</summary>
     /// <exception cref="StreamsException">RecordTooLarge.</exception>
@@ -75,14 +82,14 @@ internal sealed class Outbox
         Records++;
     }
 
-    /// <summary>Tells every partition of a topic that this task writes nothing more to it.</summary>
-    public void AppendEnd(int topic, string taskName, long timestamp)
+    /// <summary>Tells every partition of a topic how far this task's event time has come.</summary>
+    public void AppendMarker(int topic, string taskName, long watermark, bool isIdle, long timestamp)
     {
         for (var number = 0; number < _partitions[topic].Length; number++)
         {
             var partition = PartitionOf(topic, number);
             Seal(partition);
-            var marker = WatermarkMarker.BuildBatch(taskName, WatermarkMarker.EndOfInput, ProducerId, ProducerEpoch, partition.NextSequence, timestamp);
+            var marker = WatermarkMarker.BuildBatch(taskName, watermark, ProducerId, ProducerEpoch, partition.NextSequence, timestamp, isIdle);
             partition.Add(marker, 1, isRecord: false);
             _pendingBytes += marker.Length;
         }

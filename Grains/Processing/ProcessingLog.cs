@@ -23,11 +23,17 @@ internal static partial class ProcessingLog
     [LoggerMessage(1205, LogLevel.Warning, "Task {Task} tries a call again, attempt {Attempt}: {Reason}")]
     public static partial void CallRetried(this ILogger logger, string task, int attempt, string reason);
 
+    [LoggerMessage(1206, LogLevel.Warning, "Task {Task} could not delete from its repartition topics what it has committed, and tries it later: {Reason}")]
+    public static partial void PurgeFailed(this ILogger logger, string task, string reason);
+
     [LoggerMessage(1210, LogLevel.Warning, "Application {Application} could not be brought up and is tried again: {Reason}")]
     public static partial void ApplicationNotUp(this ILogger logger, string application, string reason);
 
     [LoggerMessage(1211, LogLevel.Warning, "Application {Application}: task {Task} could not be started and is tried again: {Reason}")]
     public static partial void TaskNotStarted(this ILogger logger, string application, string task, string reason);
+
+    [LoggerMessage(1213, LogLevel.Information, "Application {Application} dropped: its state and the topics that were made for it are deleted")]
+    public static partial void ApplicationDropped(this ILogger logger, string application);
 
     [LoggerMessage(1212, LogLevel.Warning, "Application {Application}: task {Task} could not be stopped and takes its new parameters when it starts again: {Reason}")]
     public static partial void TaskNotStopped(this ILogger logger, string application, string task, string reason);

@@ -35,6 +35,9 @@ public sealed record ProcessingOptions
     /// <summary>How long a query waits for the commit that it reflects.</summary>
     public TimeSpan QueryWait { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How often a task deletes from repartition topics what it has committed.</summary>
+    public TimeSpan PurgeInterval { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>Bytes that a journal grows before its state is written whole, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
 

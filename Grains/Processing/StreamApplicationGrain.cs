@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
+using OrleansStreams.Log;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
@@ -20,6 +21,12 @@ internal sealed class StreamApplicationGrainState
 
     /// <summary>The tasks, to be stopped even when the topology's topics are gone.</summary>
     public List<string> Tasks { get; set; } = [];
+
+    /// <summary>The topics that were made for the application, to be deleted with it even when its topology has changed.</summary>
+    public List<string> InternalTopics { get; set; } = [];
+
+    /// <summary>Whether it is being dropped: what is left of it goes before it can start again.</summary>
+    public bool IsDropping { get; set; }
 }
 
 /// <summary>One application: remembers that it runs, and brings up its tasks again whenever they are not.</summary>
@@ -44,6 +51,11 @@ internal sealed class StreamApplicationGrain(
     public async Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters)
     {
         registry.Check(Name);
+        if (stored.State.IsDropping)
+        {
+            await DropAsync();
+        }
+
         var state = stored.State;
         if (state.WasStarted && parameters.IsEmpty)
         {
@@ -61,7 +73,7 @@ internal sealed class StreamApplicationGrain(
         }
 
         _refused = null;
-        await PlanAsync(parameters);
+        await PlanAsync(parameters, isStarting: true);
         if (!state.WasStarted || !state.IsRunning || changes.Length > 0)
         {
             await WriteAsync(StateWith(true, new(parameters)));
@@ -95,12 +107,48 @@ internal sealed class StreamApplicationGrain(
         await Task.WhenAll(_tasks.Values.Select(task => TaskGrain(task).StopAsync()));
     }
 
+    public async Task DropAsync()
+    {
+        await StopAsync();
+        if (!stored.State.WasStarted)
+        {
+            return;
+        }
+
+        // Durable before anything is gone: half an application must not start again.
+        var state = stored.State;
+        await WriteAsync(new StreamApplicationGrainState
+        {
+            WasStarted = true,
+            IsDropping = true,
+            Parameters = state.Parameters,
+            InputPartitions = state.InputPartitions,
+            Tasks = state.Tasks,
+            InternalTopics = state.InternalTopics,
+        });
+        foreach (var topic in state.InternalTopics)
+        {
+            await DeleteTopicAsync(topic);
+        }
+
+        foreach (var task in state.Tasks)
+        {
+            await GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{task}").DropAsync();
+        }
+
+        await WriteAsync(new StreamApplicationGrainState());
+        _tasks.Clear();
+        _plan = null;
+        _refused = null;
+        logger.ApplicationDropped(Name);
+    }
+
     public async Task<StreamApplicationStatus> GetStatusAsync()
     {
         registry.Check(Name);
         var state = stored.State;
         var parameters = state.Parameters.ToImmutableDictionary();
-        if (!state.WasStarted)
+        if (!state.WasStarted || state.IsDropping)
         {
             return new StreamApplicationStatus(Name, StreamApplicationState.Stopped, parameters, []);
         }
@@ -193,10 +241,22 @@ internal sealed class StreamApplicationGrain(
         : tasks.All(task => task.State == StreamTaskState.Completed) ? StreamApplicationState.Completed
         : StreamApplicationState.Running;
 
-    private async Task PlanAsync(ImmutableDictionary<string, string> parameters)
+    private async Task DeleteTopicAsync(string topic)
+    {
+        try
+        {
+            await GrainFactory.GetGrain<ITopicGrain>(topic).DeleteAsync();
+        }
+        catch (StreamsException error) when (error.Code == StreamsErrorCode.UnknownTopicOrPartition)
+        {
+            // It went before, when dropping was begun.
+        }
+    }
+
+    private async Task PlanAsync(ImmutableDictionary<string, string> parameters, bool isStarting = false)
     {
         var topology = registry.Build(Name, new ApplicationParameters(parameters));
-        var plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory));
+        var plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory), create: stored.State.IsRunning || isStarting);
         foreach (var (topic, partitions) in plan.Inputs)
         {
             if (stored.State.InputPartitions.TryGetValue(topic, out var before) && before != partitions)
@@ -238,6 +298,7 @@ internal sealed class StreamApplicationGrain(
         Parameters = parameters,
         InputPartitions = _plan?.Inputs.ToDictionary(input => input.Topic, input => input.Partitions, StringComparer.Ordinal) ?? stored.State.InputPartitions,
         Tasks = _plan is null ? stored.State.Tasks : [.. _plan.Tasks],
+        InternalTopics = [.. stored.State.InternalTopics.Union(_plan?.InternalTopics ?? [], StringComparer.Ordinal)],
     };
 
     private static StreamTaskStatus Refused(string id, string why) =>

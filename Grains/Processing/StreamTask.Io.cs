@@ -13,6 +13,12 @@ internal sealed partial class StreamTask
     // Fewer than a partition remembers of a producer: with one durable batch among them, its checkpoint can never lose this producer while a request is in flight.
     private const int DeliveryBatches = ProducerState.BatchesRemembered - 1;
 
+    // How long watermarks that follow the clock stand still when nothing else happens.
+    private static readonly TimeSpan s_clockInterval = TimeSpan.FromMilliseconds(100);
+
+    // Wall clocks are set: what a step waits for is looked at from time to time.
+    private const long WallClockWaitMaxMs = 60_000;
+
     // A retried call is told of at the first and then at every so many attempts.
     private const int AttemptsPerWarning = 20;
 
@@ -23,6 +29,7 @@ internal sealed partial class StreamTask
     private async Task RunTopicsAsync()
     {
         var fetches = new Task<FetchResult>?[_plan.SubTopology.Sources.Length];
+        _rest = new ReadOnlyMemory<byte>[fetches.Length];
         using var fetching = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
         try
         {
@@ -31,7 +38,12 @@ internal sealed partial class StreamTask
                 await WaitForInputAsync(fetches, fetching.Token);
                 for (var input = 0; input < fetches.Length && !_stop.IsCancellationRequested; input++)
                 {
-                    if (fetches[input] is { IsCompleted: true } fetched)
+                    if (!_rest[input].IsEmpty)
+                    {
+                        await ProcessRestAsync(input);
+                    }
+
+                    if (fetches[input] is { IsCompleted: true } fetched && _rest[input].IsEmpty && !_engine.IsInputAhead(input))
                     {
                         fetches[input] = null;
                         await ProcessFetchedAsync(input, fetched, fetches, fetching.Token);
@@ -54,7 +66,7 @@ internal sealed partial class StreamTask
         for (var input = 0; input < fetches.Length; input++)
         {
             // Records that came while another input was processed: that one is not idle, only not looked at yet.
-            if (fetches[input] is { IsCompletedSuccessfully: true } fetched && !fetched.Result.Batches.IsEmpty)
+            if (!_rest[input].IsEmpty || (fetches[input] is { IsCompletedSuccessfully: true } fetched && !fetched.Result.Batches.IsEmpty))
             {
                 _engine!.MarkActive(input);
             }
@@ -69,9 +81,10 @@ internal sealed partial class StreamTask
         var waits = new List<Task>(fetches.Length + 3);
         for (var input = 0; input < fetches.Length; input++)
         {
-            if (!_engine!.IsInputEnded(input))
+            // What is too far ahead of the others waits for them, whether it was fetched already or not.
+            if (!_engine!.IsInputEnded(input) && !_engine.IsInputAhead(input))
             {
-                waits.Add(fetches[input] ??= FetchAsync(input, _engine.PositionOf(input), cancellationToken));
+                waits.Add(_rest[input].IsEmpty ? fetches[input] ??= FetchAsync(input, _engine.PositionOf(input), cancellationToken) : Task.CompletedTask);
             }
         }
 
@@ -98,6 +111,16 @@ internal sealed partial class StreamTask
 
         // Without changes, a fetch that comes back empty is soon enough to look after idle inputs; an outbox that is delivered is noted after as long.
         using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        if (_engine!.FollowsClock && !_engine.HasChanges)
+        {
+            waits.Add(Task.Delay(s_clockInterval, Time, waiting.Token));
+        }
+
+        if (_engine.NextWallClockDue != long.MaxValue)
+        {
+            waits.Add(Task.Delay(TimeSpan.FromMilliseconds(Math.Clamp(_engine.NextWallClockDue - NowMs, 0, WallClockWaitMaxMs)), Time, waiting.Token));
+        }
+
         if (_engine!.HasChanges && _commit.IsCompleted)
         {
             var left = Options.CommitInterval - Time.GetElapsedTime(_lastCommit);
@@ -123,7 +146,7 @@ internal sealed partial class StreamTask
         {
             throw new StreamsException(
                 error.Code,
-                $"Task {_name} has to read topic '{_plan.SubTopology.Sources[input].Topic}' from offset {_engine!.PositionOf(input)}, but those records are gone (retention or deletion): raise the topic's retention, and process anew under another application name. {error.Message}",
+                $"Task {_name} has to read topic '{_plan.PartitionOf(input).Topic}' from offset {_engine!.PositionOf(input)}, but those records are gone (retention or deletion): raise the topic's retention, and process anew under another application name. {error.Message}",
                 inner: error);
         }
 
@@ -143,11 +166,21 @@ internal sealed partial class StreamTask
 
         // The next records travel while these are processed.
         fetches[input] = FetchAsync(input, result.NextOffset, cancellationToken);
-        for (var rest = result.Batches; !rest.IsEmpty && !_stop.IsCancellationRequested && !_engine!.IsInputEnded(input);)
+        _rest[input] = result.Batches;
+        await ProcessRestAsync(input);
+    }
+
+    /// <summary>Processes what was fetched, or as much of it as may be processed now.</summary>
+    private async Task ProcessRestAsync(int input)
+    {
+        while (!_rest[input].IsEmpty && !_stop.IsCancellationRequested && !_engine!.IsInputAhead(input))
         {
-            var bytes = RecordBatchHeader.Read(rest.Span).TotalBytes;
-            _engine.ProcessBatch(input, rest[..bytes]);
-            rest = rest[bytes..];
+            var bytes = RecordBatchHeader.Read(_rest[input].Span).TotalBytes;
+            _engine.SetClock(NowMs);
+            _engine.ProcessBatch(input, _rest[input][..bytes]);
+
+            // What stands behind the end is somebody else's.
+            _rest[input] = _engine.IsInputEnded(input) ? default : _rest[input][bytes..];
             await CommitIfDueAsync();
             await YieldAsync();
         }
@@ -164,7 +197,7 @@ internal sealed partial class StreamTask
 
     private Task<FetchResult> FetchAsync(int input, long offset, CancellationToken cancellationToken)
     {
-        var partition = new TopicPartition(_plan.SubTopology.Sources[input].Topic, _plan.Partition);
+        var partition = _plan.PartitionOf(input);
         var request = new FetchRequest(offset, Options.FetchBytes, 1, (int)Options.FetchWait.TotalMilliseconds);
         return RetryAsync(() => _environment.Topics.FetchAsync(partition, request, cancellationToken));
     }

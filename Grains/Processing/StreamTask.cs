@@ -41,6 +41,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private bool _isOutboxPending;
     private string? _retrying;
     private long[] _highWatermarks = [];
+    private ReadOnlyMemory<byte>[] _rest = [];
 
     public StreamTask(TaskPlan plan, TaskEnvironment environment, double rowsPerSecond)
     {
@@ -97,6 +98,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             file?.Length ?? -1,
             Error?.Message ?? _retrying)
         {
+            SkippedRecords = progress?.SkippedRecords ?? 0,
             WillRestart = Error is { } error && IsRetriable(error),
         };
     }
@@ -161,6 +163,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
                 var progress = _engine.Progress;
                 _environment.Logger.TaskCompleted(_name, progress.RecordsIn, progress.RecordsOut, progress.LateRecords);
                 Move(StreamTaskState.Completed);
+                await PurgeLastAsync();
             }
             else
             {
@@ -174,6 +177,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         finally
         {
             FailQueries();
+            await _purge;
             await CloseJournalAsync();
         }
     }
@@ -221,9 +225,9 @@ internal sealed partial class StreamTask : IAsyncDisposable
     {
         var producerId = await RetryAsync(_environment.Topics.AllocateProducerIdAsync);
         var positions = new List<long>();
-        foreach (var source in _plan.SubTopology.Sources)
+        for (var input = 0; input < _plan.SubTopology.Sources.Length; input++)
         {
-            var partition = new TopicPartition(source.Topic, _plan.Partition);
+            var partition = _plan.PartitionOf(input);
             positions.Add((await RetryAsync(() => _environment.Topics.GetOffsetsAsync(partition))).LogStartOffset);
         }
 
@@ -279,6 +283,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
         {
             await _journal.TruncateAsync(CancellationToken.None);
         }
+
+        PurgeIfDue(progress);
     }
 
     /// <summary>

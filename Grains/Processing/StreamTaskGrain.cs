@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using Orleans.Placement;
 using OrleansStreams.Log;
+using OrleansStreams.Processing.Journal;
 using OrleansStreams.Processing.Sources;
 using OrleansStreams.Storage;
 using OrleansStreams.Topologies;
@@ -66,6 +67,20 @@ internal sealed class StreamTaskGrain(
         {
             await task.StopAsync();
         }
+    }
+
+    public async Task DropAsync()
+    {
+        if (_task is { } task)
+        {
+            await task.DisposeAsync();
+        }
+
+        _task = null;
+        _startError = null;
+
+        // Also fences what another activation may still run.
+        await storage.DeleteAsync(TaskJournal.IdOf(Key[..Key.LastIndexOf('/')], TaskId));
     }
 
     public Task<StreamTaskStatus> GetStatusAsync()

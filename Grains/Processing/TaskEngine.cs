@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using OrleansStreams.Log;
 using OrleansStreams.Processing.Journal;
 using OrleansStreams.Processing.Operators;
 using OrleansStreams.Processing.Sources;
@@ -26,8 +27,17 @@ internal sealed record TaskPlan
     /// what others write to it nobody knows when it is all.</summary>
     public required IReadOnlyList<IReadOnlyCollection<string>> Writers { get; init; }
 
+    /// <summary>Per input, the topic that is read; empty when topics are called as the topology calls them.</summary>
+    public IReadOnlyList<string> InputTopics { get; init; } = [];
+
+    /// <summary>Per input, whether its watermark comes from the markers of <see cref="Writers"/>; empty when none does.</summary>
+    public IReadOnlyList<bool> ByMarkers { get; init; } = [];
+
     /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
+
+    /// <summary>The partition that an input reads.</summary>
+    public TopicPartition PartitionOf(int input) => new(InputTopics.Count == 0 ? SubTopology.Sources[input].Topic : InputTopics[input], Partition);
 
     public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
 
@@ -50,27 +60,33 @@ internal sealed class TaskEngine
     private readonly WatermarkTracker _watermarks;
     private readonly TopicSource[] _sources;
     private readonly FileSource? _file;
-    private readonly IWindowCloser[] _closers;
+    private readonly TaskTimers _timers;
     private readonly IStateStore[] _stores;
     private readonly TaskGraph _graph;
     private readonly TaskSnapshots _snapshots;
     private readonly ByteBuffer _entry = new(EntryBatch.Headroom);
     private readonly TaskState _state;
+    private readonly UpstreamWatermarks[] _upstreams;
+    private readonly OutputWatermarks _outputWatermarks;
+    private readonly bool _hasGenerators;
     private bool _hasChanges;
 
     public TaskEngine(TaskPlan plan)
     {
         _plan = plan;
-        _watermarks = new WatermarkTracker([.. plan.SubTopology.Sources.Select(source => source.Watermarks)]);
+        _watermarks = new WatermarkTracker(InputsOf(plan));
         _outbox = new Outbox(plan.Outputs, plan.Partition);
         _context = new TaskContext(_watermarks, _outbox);
         _graph = new TaskGraph(plan.SubTopology, _context);
+        _upstreams = [.. plan.Writers.Select(writers => new UpstreamWatermarks(writers))];
+        _outputWatermarks = new OutputWatermarks(plan, _watermarks);
         _sources = _graph.Sources;
         _file = _graph.File;
-        _closers = _graph.Closers;
+        _timers = new TaskTimers(_context, _graph.EventTimeSteps, _graph.WallClockSteps);
         _stores = _graph.Stores;
         _snapshots = new TaskSnapshots(_stores, plan.SnapshotBytesMin);
         _state = new TaskState(_sources.Length);
+        _hasGenerators = Array.Exists(_sources, source => source.HasGenerator);
     }
 
     /// <summary>Whether there is something to commit.</summary>
@@ -79,8 +95,14 @@ internal sealed class TaskEngine
     /// <summary>A rough size of the next commit.</summary>
     public long PendingBytes => _outbox.PendingBytes + _stores.Sum(store => store.PendingBytes);
 
+    /// <summary>A rough size of the memory that its stores hold.</summary>
+    public long StateBytes => _stores.Sum(store => store.Bytes);
+
     /// <summary>Whether every input has ended.</summary>
-    public bool IsCompleted => _state.IsFileEnded || (_sources.Length > 0 && _watermarks.IsAtEnd);
+    public bool IsCompleted => _watermarks.IsAtEnd;
+
+    /// <summary>Whether <see cref="AdvanceTime"/> must be called from time to time for watermarks to rise, also when nothing comes.</summary>
+    public bool FollowsClock => _hasGenerators;
 
     /// <summary>What the last restored entry wanted delivered.</summary>
     public IReadOnlyList<OutboxItem> Undelivered { get; private set; } = [];
@@ -96,8 +118,14 @@ internal sealed class TaskEngine
 
     public bool IsInputEnded(int input) => _watermarks.IsEnded(input);
 
+    /// <summary>Whether an input is so far ahead of the others that it should not be read now.</summary>
+    public bool IsInputAhead(int input) => _watermarks.IsAhead(input);
+
     public TaskProgress Progress => new(
-        _watermarks.Watermark, _state.RecordsIn, _outbox.Records, _context.LateRecords, _state.Commit, _stores.Sum(store => store.Entries), _state.File, IsCompleted, [.. _state.Positions]);
+        _watermarks.Watermark, _state.RecordsIn, _outbox.Records, _context.LateRecords, _state.Commit, _stores.Sum(store => store.Entries), _state.File, IsCompleted, [.. _state.Positions])
+    {
+        SkippedRecords = _context.SkippedRecords,
+    };
 
     /// <summary>Begins a new task. The first commit makes the producer id durable, before anything is sent under it.</summary>
     public void Begin(long producerId, IReadOnlyList<long> positions, FilePosition? file)
@@ -127,6 +155,7 @@ internal sealed class TaskEngine
         var header = reader.Header;
         _hasChanges = true;
         _watermarks.MarkActive(input);
+        _outputWatermarks.AppendActive(_outbox);
         if (header.IsControl)
         {
             TakeMarker(input, batch);
@@ -137,10 +166,24 @@ internal sealed class TaskEngine
         var source = _sources[input];
         var position = _state.Positions[input];
         var offset = header.BaseOffset;
+        _context.IngestionMs = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : _context.ClockMs;
+        var hasGenerator = source.HasGenerator;
+        var isAhead = source.HasLargeStores ? 0 : int.MaxValue;
         try
         {
-            while (reader.TryRead(out var record))
+            while (true)
             {
+                if (isAhead-- == 0)
+                {
+                    source.LookAhead(reader);
+                    isAhead = TopicSource.LookAheadRecords - 1;
+                }
+
+                if (!reader.TryRead(out var record))
+                {
+                    break;
+                }
+
                 offset = record.Offset;
                 if (offset < position)
                 {
@@ -150,15 +193,16 @@ internal sealed class TaskEngine
                 _context.InputWatermark = _watermarks.WatermarkOf(input);
                 var eventTime = source.Process(record);
                 _state.RecordsIn++;
-                if (_watermarks.Observe(input, eventTime))
+                var hasRisen = _watermarks.Observe(input, eventTime);
+                if (hasGenerator ? _watermarks.RaiseInput(input, source.Watermark) : hasRisen)
                 {
-                    CloseWindows();
+                    RaiseWatermark();
                 }
             }
         }
         catch (Exception error)
         {
-            var what = string.Create(CultureInfo.InvariantCulture, $"record at offset {offset} of topic '{_plan.SubTopology.Sources[input].Topic}', partition {_plan.Partition}");
+            var what = string.Create(CultureInfo.InvariantCulture, $"record at offset {offset} of topic '{_plan.PartitionOf(input).Topic}', partition {_plan.Partition}");
             ThrowFailed(what, error);
         }
 
@@ -176,7 +220,11 @@ internal sealed class TaskEngine
         {
             try
             {
-                _state.LastTimestamp = Math.Max(_state.LastTimestamp, _file!.Process(line, next.Line));
+                _context.InputWatermark = _watermarks.Watermark;
+                if (_watermarks.Observe(0, _file!.Process(line, next.Line)))
+                {
+                    RaiseWatermark();
+                }
             }
             catch (Exception error)
             {
@@ -194,9 +242,12 @@ internal sealed class TaskEngine
     public void EndOfFile()
     {
         _hasChanges = true;
-        _state.IsFileEnded = true;
-        TellEnd(_state.LastTimestamp);
+        _watermarks.EndInput(0);
+        Guarded("windows that closed at the end of the file", RaiseWatermark);
     }
+
+    /// <summary>Tells the wall clock, for what processing times and ingestion times are taken from it. It never goes back, whatever is told.</summary>
+    public void SetClock(long nowMs) => _context.ClockMs = Math.Max(_context.ClockMs, nowMs);
 
     /// <summary>Records of an input have come and wait to be processed.</summary>
     public void MarkActive(int input) => _watermarks.MarkActive(input);
@@ -204,14 +255,33 @@ internal sealed class TaskEngine
     /// <summary>An input was read to its end: from here on it is silent.</summary>
     public void MarkSilent(int input, long nowMs) => _watermarks.MarkSilent(input, nowMs);
 
-    /// <summary>Lets silent inputs step aside.</summary>
-    /// <exception cref="StreamsException">InvalidInput when user code failed on a window that closes; SerializationFailed, RecordTooLarge.</exception>
+    /// <summary>The wall clock, ms since the Unix epoch, at which a step wants to be called by <see cref="AdvanceTime"/>; long.MaxValue when none does.</summary>
+    public long NextWallClockDue => _timers.NextWallClockDue;
+
+    /// <summary>Lets silent inputs step aside, watermarks follow the clock where they do, and steps that wait for the wall clock run.</summary>
+    /// <exception cref="StreamsException">InvalidInput when user code failed on a window that closes or in a punctuator; SerializationFailed, RecordTooLarge.</exception>
     public void AdvanceTime(long nowMs)
     {
-        if (_sources.Length > 1 && _watermarks.Advance(nowMs))
+        SetClock(nowMs);
+        if (_watermarks.HasIdleness)
+        {
+            var hasRisen = _watermarks.Advance(nowMs);
+            _hasChanges |= hasRisen || _outputWatermarks.IsIdlenessNews;
+            if (hasRisen)
+            {
+                Guarded("windows that closed because an input is idle", RaiseWatermark);
+            }
+        }
+
+        if (_hasGenerators)
+        {
+            Guarded("watermarks that follow the clock", FollowClock);
+        }
+
+        if (_timers.NextWallClockDue <= _context.ClockMs)
         {
             _hasChanges = true;
-            Guarded("windows that closed because an input is idle", CloseWindows);
+            Guarded("punctuation by the wall clock", () => _timers.AdvanceWallClock(_context.ClockMs));
         }
     }
 
@@ -228,6 +298,7 @@ internal sealed class TaskEngine
     {
         _hasChanges = false;
         _state.Commit++;
+        _outputWatermarks.AppendNews(_outbox);
         var items = _outbox.Drain();
         foreach (var store in _stores)
         {
@@ -250,6 +321,7 @@ internal sealed class TaskEngine
             store.Evict(_watermarks.MaxEventTime);
         }
 
+        _context.Watermark = _watermarks.Watermark;
         _graph.Restored();
         _snapshots.Restored(entry.Length);
     }
@@ -277,37 +349,62 @@ internal sealed class TaskEngine
 
     internal IStateStore[] Stores => _stores;
 
-    private IStateStore Store(string name) => _stores.FirstOrDefault(candidate => candidate.Name == name)
+    internal TopicSource[] Sources => _sources;
+
+    internal UpstreamWatermarks[] Upstreams => _upstreams;
+
+    internal OutputWatermarks OutputWatermarks => _outputWatermarks;
+
+    /// <summary>A store by its name.</summary>
+    /// <exception cref="StreamsException">StoreNotFound.</exception>
+    internal IStateStore Store(string name) => _stores.FirstOrDefault(candidate => candidate.Name == name)
         ?? throw new StreamsException(StreamsErrorCode.StoreNotFound, $"The application '{_plan.Application}' has no store '{name}': see the stores in its topology.");
 
     private void TakeMarker(int input, ReadOnlyMemory<byte> batch)
     {
-        // Only the end of input is told by markers so far; a watermark short of the end comes with repartition topics.
-        if (!WatermarkMarker.TryRead(batch, out var task, out var watermark) || watermark != WatermarkMarker.EndOfInput || !_plan.Writers[input].Contains(task))
+        if (!WatermarkMarker.TryRead(batch, out var task, out var watermark, out var isIdle) || !_upstreams[input].Take(task, watermark, isIdle))
         {
             return;
         }
 
-        if (!_state.EndedBy[input].Add(task) || _state.EndedBy[input].Count < _plan.Writers[input].Count || !_watermarks.EndInput(input))
+        var upstream = _upstreams[input];
+        var hasRisen = upstream.IsEnded
+            ? _watermarks.EndInput(input)
+            : IsByMarkers(_plan, input) && _watermarks.SetUpstream(input, upstream.Watermark, upstream.IsIdle);
+        if (hasRisen)
         {
-            return;
-        }
-
-        Guarded("windows that closed at the end of the input", CloseWindows);
-        if (_watermarks.IsAtEnd)
-        {
-            TellEnd(_watermarks.MaxEventTime);
+            Guarded(upstream.IsEnded ? "windows that closed at the end of the input" : "windows that closed by a watermark from upstream", RaiseWatermark);
         }
     }
 
-    /// <summary>Tells every partition that this task writes to that nothing more comes, once, through the outbox of the commit in which the task ends.</summary>
-    private void TellEnd(long timestamp)
+    private void FollowClock()
     {
-        for (var topic = 0; topic < _plan.Outputs.Count; topic++)
+        var hasRisen = false;
+        for (var input = 0; input < _sources.Length; input++)
         {
-            _outbox.AppendEnd(topic, _plan.Name, Math.Max(timestamp, 0));
+            if (_sources[input].HasGenerator)
+            {
+                _sources[input].OnPeriodic(_context.ClockMs);
+                hasRisen |= _watermarks.RaiseInput(input, _sources[input].Watermark);
+            }
+        }
+
+        if (hasRisen)
+        {
+            // What nobody would see is no reason for a commit: the clock does not stand still.
+            _hasChanges |= _outputWatermarks.CarriesWatermarks || _timers.NextDue <= _watermarks.Watermark;
+            RaiseWatermark();
         }
     }
+
+    private static TrackedInput[] InputsOf(TaskPlan plan) => plan.SubTopology.File is { } file
+        ? [new TrackedInput(file.Watermarks, file.Watermarks is null ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes)]
+        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input)))];
+
+    private static WatermarkOrigin OriginOf(TaskPlan plan, TopicSourceNode source, int input) =>
+        IsByMarkers(plan, input) ? WatermarkOrigin.Markers : source.HasOwnWatermarks ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes;
+
+    private static bool IsByMarkers(TaskPlan plan, int input) => input < plan.ByMarkers.Count && plan.ByMarkers[input];
 
     private void Guarded(string what, Action action)
     {
@@ -321,17 +418,7 @@ internal sealed class TaskEngine
         }
     }
 
-    private void CloseWindows()
-    {
-        var watermark = _watermarks.Watermark;
-        foreach (var closer in _closers)
-        {
-            if (closer.NextCloseAt <= watermark && closer.NextCloseAt != long.MaxValue)
-            {
-                closer.CloseUpTo(watermark);
-            }
-        }
-    }
+    private void RaiseWatermark() => _timers.RaiseWatermark(_watermarks.Watermark);
 
     [DoesNotReturn]
     private void ThrowFailed(string what, Exception error)
@@ -348,7 +435,10 @@ internal sealed class TaskEngine
 
 /// <summary>What a task has done, as of one moment.</summary>
 internal sealed record TaskProgress(
-    long Watermark, long RecordsIn, long RecordsOut, long LateRecords, long Commits, long StateEntries, FilePosition? File, bool IsCompleted, long[] Positions);
+    long Watermark, long RecordsIn, long RecordsOut, long LateRecords, long Commits, long StateEntries, FilePosition? File, bool IsCompleted, long[] Positions)
+{
+    public long SkippedRecords { get; init; }
+}
 
 /// <summary>A commit to be made durable.</summary>
 /// <param name="Entry">The journal entry, in the engine's own buffer: valid until the next commit is made.</param>
@@ -362,13 +452,7 @@ internal sealed class TaskState(int inputs)
 {
     public long[] Positions { get; } = new long[inputs];
 
-    public SortedSet<string>[] EndedBy { get; } = [.. Enumerable.Range(0, inputs).Select(_ => new SortedSet<string>(StringComparer.Ordinal))];
-
     public FilePosition? File { get; set; }
-
-    public bool IsFileEnded { get; set; }
-
-    public long LastTimestamp { get; set; } = long.MinValue;
 
     public long RecordsIn { get; set; }
 

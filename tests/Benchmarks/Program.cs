@@ -4,6 +4,7 @@ using OrleansStreams.Benchmarks.Log;
 using OrleansStreams.Benchmarks.Paths;
 using OrleansStreams.Benchmarks.Postgres;
 using OrleansStreams.Benchmarks.Reports;
+using OrleansStreams.Benchmarks.State;
 
 // One line a report: its name, its options for people, what runs it (null: the options are wrong).
 (string Name, string Options, Func<string[], Task<int>?> Run)[] reports =
@@ -11,6 +12,7 @@ using OrleansStreams.Benchmarks.Reports;
     ("paths", ReportOptions.Usage, rest => Report(rest, PathReport.RunAsync)),
     ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
+    ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
     ("cluster", ReportOptions.Usage, rest => Report(rest, ClusterReport.RunAsync)),
     ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
     ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),

@@ -53,6 +53,7 @@ public sealed class SoakTests(ITestOutputHelper output)
         {
             case 0:
                 silo.Kill();
+                await silo.EndedAsync();
                 return $"{silo.Name} killed";
             case 1:
                 await SiloCluster.StopAsync(silo);
@@ -72,6 +73,7 @@ public sealed class SoakTests(ITestOutputHelper output)
                 return $"PostgreSQL killed, away for {away} ms";
             default:
                 silos.ToList().ForEach(each => each.Kill());
+                await Task.WhenAll(silos.Select(each => each.EndedAsync()));
                 return "all silos killed";
         }
     }

@@ -54,6 +54,8 @@ public sealed class StubApplications : IApplicationCatalog
             return Task.CompletedTask;
         }
 
+        public Task DropAsync() => StopAsync();
+
         public Task<StreamApplicationStatus> GetStatusAsync() => Task.FromResult(new StreamApplicationStatus(Name, state, parameters, state == StreamApplicationState.Stopped ? [] :
         [
             new StreamTaskStatus("0_0", StreamTaskState.Completed, long.MaxValue, 100, 100, 0, 0, 7, 0, 0, 100, 4096, 4096, null),
@@ -100,6 +102,8 @@ public sealed class StubApplications : IApplicationCatalog
         public Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters) => throw NotFound();
 
         public Task StopAsync() => throw NotFound();
+
+        public Task DropAsync() => throw NotFound();
 
         public Task<StreamApplicationStatus> GetStatusAsync() => throw NotFound();
 

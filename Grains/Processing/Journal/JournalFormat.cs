@@ -1,20 +1,23 @@
 using System.Text;
 using OrleansStreams.Log;
 using OrleansStreams.Processing.Sources;
+using OrleansStreams.Processing.State;
 
 namespace OrleansStreams.Processing.Journal;
 
 /// <summary>
 /// The journal entry: one commit of a task, the value of the only record of one record batch. Little-endian; a block is a length int32 and its bytes.
 /// <code>
-///  magic int32 = "OSJE" | version int32 = 1 | flags int32 (1 has file, 2 file ended, 4 begins snapshot, 8 snapshot part, 16 ends snapshot)
+///  magic int32 = "OSJE" | version int32 = 2 | flags int32 (1 has file, 4 begins snapshot, 8 snapshot part, 16 ends snapshot)
 ///  fingerprint int64 | producer id int64 | commit int64 | records in int64 | records out int64 | late records int64
-///  task watermark int64 | last timestamp of the file int64
-///  input count int32; per input: position int64 | max event time int64 | ended byte | count int32 of tasks that said so, a block each
+///  skipped records int64 | task watermark int64 | clock int64
+///  input count int32 (1 for a file); per input: max event time int64 | watermark int64 | idle byte
+///  topic count int32; per topic: position int64 | upstream tasks (see UpstreamWatermarks) | state of its watermark generator, a block
+///  outputs' watermarks (see OutputWatermarks)
 ///  has file: offset int64 | line int64 | length int64 | hash int64
 ///  sequence count int32; per sequence: output topic int32 | partition int32 | next sequence int32      (changed ones; all when a snapshot begins)
-///  store count int32; per store: operation count int32 | operations (see WindowOp)
-///  snapshot part: per part: store int32 | operation count int32 | operations; -1 at the end
+///  store count int32; per store: schema version int32 | operation count int32 | operations (see the stores)
+///  snapshot part: per part: store int32 | schema version int32 | operation count int32 | operations; -1 at the end
 ///  outbox count int32; per item: topic block | partition int32 | records int32 | batches block
 /// </code>
 /// Every entry names the fingerprint and the producer, so that any entry can be the journal's first.
@@ -22,13 +25,12 @@ namespace OrleansStreams.Processing.Journal;
 internal static class JournalFormat
 {
     public const int Magic = 0x454A534F;
-    public const int Version = 1;
+    public const int Version = 2;
 
     [Flags]
     private enum EntryFlags
     {
         HasFile = 1,
-        FileEnded = 2,
         BeginsSnapshot = 4,
         SnapshotPart = 8,
         EndsSnapshot = 16,
@@ -49,10 +51,12 @@ internal static class JournalFormat
         to.WriteInt64(state.RecordsIn);
         to.WriteInt64(engine.Outbox.Records);
         to.WriteInt64(engine.Context.LateRecords);
+        to.WriteInt64(engine.Context.SkippedRecords);
         to.WriteInt64(engine.Watermarks.Watermark);
-        to.WriteInt64(state.LastTimestamp);
+        to.WriteInt64(engine.Context.ClockMs);
         WriteInputs(to, engine);
-        var flags = state.IsFileEnded ? EntryFlags.FileEnded : 0;
+        engine.OutputWatermarks.Write(to);
+        var flags = (EntryFlags)0;
         if (state.File is { } file)
         {
             flags |= EntryFlags.HasFile;
@@ -67,6 +71,7 @@ internal static class JournalFormat
         to.WriteInt32(engine.Stores.Length);
         foreach (var store in engine.Stores)
         {
+            to.WriteInt32(store.SchemaVersion);
             var countAt = to.Length;
             to.WriteInt32(0);
             to.PatchInt32(countAt, store.DrainOps(to));
@@ -97,7 +102,7 @@ internal static class JournalFormat
         var version = from.ReadInt32();
         if (version != Version)
         {
-            throw Incompatible(engine, $"was written in format {version}, this version reads {Version}: run the version that wrote it");
+            throw Incompatible(engine, $"was written in format {version}, this version reads {Version}: run the version that wrote it, or process anew under another application name");
         }
 
         var flags = (EntryFlags)from.ReadInt32();
@@ -112,11 +117,11 @@ internal static class JournalFormat
         state.RecordsIn = from.ReadInt64();
         engine.Outbox.Records = from.ReadInt64();
         engine.Context.LateRecords = from.ReadInt64();
-        var watermark = from.ReadInt64();
-        state.LastTimestamp = from.ReadInt64();
+        engine.Context.SkippedRecords = from.ReadInt64();
+        engine.Watermarks.RestoreTask(from.ReadInt64());
+        engine.Context.ClockMs = from.ReadInt64();
         ReadInputs(ref from, engine);
-        engine.Watermarks.RestoreTask(watermark);
-        state.IsFileEnded = flags.HasFlag(EntryFlags.FileEnded);
+        engine.OutputWatermarks.Read(ref from);
         state.File = flags.HasFlag(EntryFlags.HasFile) ? new FilePosition(from.ReadInt64(), from.ReadInt64(), from.ReadInt64(), (ulong)from.ReadInt64()) : null;
         engine.Outbox.ReadSequences(ref from);
         if (from.ReadInt32() != engine.Stores.Length)
@@ -126,7 +131,7 @@ internal static class JournalFormat
 
         foreach (var store in engine.Stores)
         {
-            store.Apply(ref from, from.ReadInt32());
+            ReadOps(ref from, engine, store);
         }
 
         if (flags.HasFlag(EntryFlags.SnapshotPart))
@@ -152,37 +157,53 @@ internal static class JournalFormat
 
     private static void WriteInputs(ByteBuffer to, TaskEngine engine)
     {
-        var state = engine.State;
-        to.WriteInt32(state.Positions.Length);
-        for (var input = 0; input < state.Positions.Length; input++)
+        var watermarks = engine.Watermarks;
+        to.WriteInt32(watermarks.InputCount);
+        for (var input = 0; input < watermarks.InputCount; input++)
         {
-            to.WriteInt64(state.Positions[input]);
-            to.WriteInt64(engine.Watermarks.MaxEventTimeOf(input));
-            to.WriteByte(engine.Watermarks.IsEnded(input) ? (byte)1 : (byte)0);
-            to.WriteInt32(state.EndedBy[input].Count);
-            foreach (var task in state.EndedBy[input])
-            {
-                to.WriteBlock(Encoding.UTF8.GetBytes(task));
-            }
+            to.WriteInt64(watermarks.MaxEventTimeOf(input));
+            to.WriteInt64(watermarks.WatermarkOf(input));
+            to.WriteByte(watermarks.IsIdle(input) ? (byte)1 : (byte)0);
+        }
+
+        to.WriteInt32(engine.State.Positions.Length);
+        for (var topic = 0; topic < engine.State.Positions.Length; topic++)
+        {
+            to.WriteInt64(engine.State.Positions[topic]);
+            engine.Upstreams[topic].Write(to);
+            var lengthAt = to.Length;
+            to.WriteInt32(0);
+            engine.Sources[topic].SaveGenerator(to);
+            to.PatchInt32(lengthAt, to.Length - lengthAt - sizeof(int));
         }
     }
 
     private static void ReadInputs(ref ByteReader from, TaskEngine engine)
     {
-        var state = engine.State;
-        if (from.ReadInt32() != state.Positions.Length)
+        var watermarks = engine.Watermarks;
+        if (from.ReadInt32() != watermarks.InputCount)
         {
             throw ByteReader.Damaged();
         }
 
-        for (var input = 0; input < state.Positions.Length; input++)
+        for (var input = 0; input < watermarks.InputCount; input++)
         {
-            state.Positions[input] = from.ReadInt64();
-            engine.Watermarks.RestoreInput(input, from.ReadInt64(), from.ReadByte() != 0);
-            state.EndedBy[input].Clear();
-            for (var count = from.ReadCount(4); count > 0; count--)
+            watermarks.RestoreInput(input, from.ReadInt64(), from.ReadInt64(), from.ReadByte() != 0);
+        }
+
+        if (from.ReadInt32() != engine.State.Positions.Length)
+        {
+            throw ByteReader.Damaged();
+        }
+
+        for (var topic = 0; topic < engine.State.Positions.Length; topic++)
+        {
+            engine.State.Positions[topic] = from.ReadInt64();
+            engine.Upstreams[topic].Read(ref from, watermarks.WatermarkOf(topic));
+            var generator = from.ReadBlock();
+            if (!generator.IsEmpty)
             {
-                state.EndedBy[input].Add(Encoding.UTF8.GetString(from.ReadBlock()));
+                engine.Sources[topic].RestoreGenerator(generator);
             }
         }
     }
@@ -196,8 +217,19 @@ internal static class JournalFormat
                 throw ByteReader.Damaged();
             }
 
-            engine.Stores[store].Apply(ref from, from.ReadInt32());
+            ReadOps(ref from, engine, engine.Stores[store]);
         }
+    }
+
+    private static void ReadOps(ref ByteReader from, TaskEngine engine, IStateStore store)
+    {
+        var schema = from.ReadInt32();
+        if (schema != store.SchemaVersion)
+        {
+            throw Incompatible(engine, $"has store '{store.Name}' in schema {schema}, this version reads {store.SchemaVersion}: run the version that wrote it, or process anew under another application name");
+        }
+
+        store.Apply(ref from, from.ReadInt32());
     }
 
     private static void WriteOutbox(ByteBuffer to, IReadOnlyList<OutboxItem> outbox)

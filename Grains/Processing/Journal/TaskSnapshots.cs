@@ -8,7 +8,7 @@ namespace OrleansStreams.Processing.Journal;
 /// its windows as of the commit that carries it, every later change stands in later entries, and operations may be repeated. Hence a replay from
 /// the entry that begins a snapshot gives the state, once the entry that ends it is durable.
 /// </summary>
-internal sealed class TaskSnapshots(IReadOnlyList<IStateStore> stores, long bytesMin)
+internal sealed class TaskSnapshots(IReadOnlyList<IStateStore> stores, long bytesMin, int partBytes = TaskSnapshots.PartBytes)
 {
     /// <summary>Bytes of a snapshot in one commit: some milliseconds of work.</summary>
     private const int PartBytes = 256 * 1024;
@@ -38,16 +38,17 @@ internal sealed class TaskSnapshots(IReadOnlyList<IStateStore> stores, long byte
         return true;
     }
 
-    /// <summary>Writes the next part: per store its number, the number of operations, the operations; -1 ends it. True when it was the last.</summary>
+    /// <summary>Writes the next part: per store its number, its schema, the number of operations, the operations; -1 ends it. True when it was the last.</summary>
     public bool WritePart(ByteBuffer to)
     {
         var begin = to.Length;
-        while (_store < stores.Count && to.Length - begin < PartBytes)
+        while (_store < stores.Count && to.Length - begin < partBytes)
         {
             to.WriteInt32(_store);
+            to.WriteInt32(stores[_store].SchemaVersion);
             var countAt = to.Length;
             to.WriteInt32(0);
-            var (count, isLast) = stores[_store].WriteSnapshotPart(to, PartBytes - (to.Length - begin));
+            var (count, isLast) = stores[_store].WriteSnapshotPart(to, partBytes - (to.Length - begin));
             to.PatchInt32(countAt, count);
             _store += isLast ? 1 : 0;
         }

@@ -1,11 +1,12 @@
 using OrleansStreams.Records;
+using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing.Operators;
 
 /// <summary>A step that takes records.</summary>
 internal abstract class Processor<TKey, TValue>
 {
-    /// <param name="raw">The source's record, for steps whose key or record is still the source's; empty after a window.</param>
+    /// <param name="raw">The source's record, whose key is still that of the step where the node before keeps it (KeepsKey); not present (IsPresent) in what timers emit.</param>
     /// <param name="timestamp">The event time.</param>
     /// <param name="key">The key.</param>
     /// <param name="value">The value.</param>
@@ -74,26 +75,46 @@ internal sealed class MergeProcessor<TKey, TValue>(Emitter<TKey, TValue> output)
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value) => output.Emit(raw, timestamp, key, value);
 }
 
-/// <summary>Writes records to a topic, through the task's outbox.</summary>
-internal sealed class SinkProcessor<TKey, TValue>(Outbox outbox, int topic, ISerializer<TKey> keySerializer, ISerializer<TValue> valueSerializer) : Processor<TKey, TValue>
+/// <summary>Calls a function for each record and passes it on.</summary>
+internal sealed class PeekProcessor<TKey, TValue>(Action<TKey, TValue> action, Emitter<TKey, TValue> output) : Processor<TKey, TValue>
 {
-    private readonly ByteBuffer _key = new();
-    private readonly ByteBuffer _value = new();
+    public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
+    {
+        action(key, value);
+        output.Emit(raw, timestamp, key, value);
+    }
+}
+
+/// <summary>Passes a record on to the first branch whose predicate holds, or to the default one, if there is one.</summary>
+internal sealed class SplitProcessor<TKey, TValue>(SplitNode<TKey, TValue> node) : Processor<TKey, TValue>
+{
+    private readonly Func<TKey, TValue, bool>?[] _predicates = [.. node.Branches.Select(branch => branch.Predicate)];
+    private readonly Emitter<TKey, TValue>[] _outputs = [.. node.Branches.Select(_ => new Emitter<TKey, TValue>())];
+
+    /// <summary>What a branch feeds.</summary>
+    public Emitter<TKey, TValue> OutputOf(int branch) => _outputs[branch];
 
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
     {
-        _key.Clear();
-        _value.Clear();
-        if (key is not null)
+        for (var branch = 0; branch < _predicates.Length; branch++)
         {
-            keySerializer.Serialize(key, _key);
+            if (_predicates[branch] is not { } predicate || predicate(key, value))
+            {
+                _outputs[branch].Emit(raw, timestamp, key, value);
+                return;
+            }
         }
+    }
+}
 
-        if (value is not null)
+internal sealed class FlatMapValuesProcessor<TKey, TValue, TNewValue>(Func<TKey, TValue, IEnumerable<TNewValue>> mapper, Emitter<TKey, TNewValue> output)
+    : Processor<TKey, TValue>
+{
+    public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
+    {
+        foreach (var newValue in mapper(key, value))
         {
-            valueSerializer.Serialize(value, _value);
+            output.Emit(raw, timestamp, key, newValue);
         }
-
-        outbox.Append(topic, timestamp, _key.Span, key is null, _value.Span, value is null, null);
     }
 }

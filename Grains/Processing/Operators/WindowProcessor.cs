@@ -2,34 +2,10 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Text;
 using OrleansStreams.Processing.State;
-using OrleansStreams.Processing.Watermarks;
 using OrleansStreams.Records;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing.Operators;
-
-/// <summary>A step that closes windows when the watermark rises.</summary>
-internal interface IWindowCloser
-{
-    /// <summary>The watermark at which the next window closes; long.MaxValue when none is open.</summary>
-    long NextCloseAt { get; }
-
-    /// <summary>Closes and emits the windows whose end plus grace the watermark has reached, by end, then key bytes.</summary>
-    void CloseUpTo(long watermark);
-}
-
-/// <summary>What the steps of a task share while a record passes.</summary>
-internal sealed class TaskContext(WatermarkTracker watermarks, Outbox outbox)
-{
-    public WatermarkTracker Watermarks { get; } = watermarks;
-
-    public Outbox Outbox { get; } = outbox;
-
-    /// <summary>The watermark of the record's own input just before the record.</summary>
-    public long InputWatermark { get; set; } = WatermarkTracker.None;
-
-    public long LateRecords { get; set; }
-}
 
 /// <summary>A windowed aggregate, whatever it is kept as.</summary>
 internal abstract class WindowProcessor<TKey, TValue> : Processor<TKey, TValue>
@@ -49,17 +25,18 @@ internal abstract class WindowProcessor<TKey, TValue> : Processor<TKey, TValue>
 /// </summary>
 internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
     TaskContext context,
+    StepClock clock,
     WindowAggregateNode<TKey, TValue, TAggregate> node,
     WindowStore<TKey, TAggregate> store,
     int lateTopic,
-    Emitter<Windowed<TKey>, TAggregate> output) : WindowProcessor<TKey, TValue>, IWindowCloser
+    Emitter<Windowed<TKey>, TAggregate> output) : WindowProcessor<TKey, TValue>, IEventTimeStep, IRestoredStep
 {
     private readonly long _size = node.Windows.SizeMs;
     private readonly long _closeDelay = node.Windows.SizeMs + node.Windows.GraceMs;
     private readonly WindowAggregator<TKey, TValue, TAggregate> _aggregator = node.Aggregator;
     private long _lastStart = long.MinValue / 2;
 
-    public long NextCloseAt { get; private set; } = long.MaxValue;
+    public long NextDue { get; private set; } = long.MaxValue;
 
     public override void ProcessRaw(in RecordView raw, long timestamp, IDeserializer<TValue> values)
     {
@@ -88,7 +65,8 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         aggregate = NotNull(isNew ? _aggregator.First(stored, value) : _aggregator.Next(stored, value, aggregate));
     }
 
-    public void CloseUpTo(long watermark)
+    /// <summary>Closes and emits the windows whose end plus grace the watermark has reached, by end, then key bytes.</summary>
+    public void OnWatermark(long watermark)
     {
         while (store.FirstOpenStart != long.MaxValue && store.FirstOpenStart + _closeDelay <= watermark)
         {
@@ -107,9 +85,9 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
     }
 
     /// <summary>Looks at the store again after it was changed from outside.</summary>
-    public void Restored() => NextCloseAt = store.FirstOpenStart == long.MaxValue ? long.MaxValue : store.FirstOpenStart + _closeDelay;
+    public void Restored() => NextDue = store.FirstOpenStart == long.MaxValue ? long.MaxValue : store.FirstOpenStart + _closeDelay;
 
-    private bool IsLate(long start) => start + _closeDelay <= Math.Max(context.InputWatermark, context.Watermarks.Watermark);
+    private bool IsLate(long start) => start + _closeDelay <= clock.RecordWatermark;
 
     private long StartOf(long timestamp)
     {
@@ -130,7 +108,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
             throw new StreamsException(StreamsErrorCode.InvalidInput, "A record with a null key belongs to no group: drop such records with .Filter((key, _) => key is not null) before GroupByKey.");
         }
 
-        NextCloseAt = Math.Min(NextCloseAt, start + _closeDelay);
+        NextDue = Math.Min(NextDue, start + _closeDelay);
         return ref store.Touch(raw.Key, start, out key, out isNew);
     }
 
@@ -153,7 +131,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
             .. raw.GetHeaders(),
             HeaderOf("late-window-start", start),
             HeaderOf("late-window-end", start + _size),
-            HeaderOf("late-watermark", Math.Max(context.InputWatermark, context.Watermarks.Watermark)),
+            HeaderOf("late-watermark", clock.RecordWatermark),
         ];
         context.Outbox.Append(lateTopic, raw.Timestamp, raw.Key, raw.KeyIsNull, raw.Value, raw.ValueIsNull, headers);
     }

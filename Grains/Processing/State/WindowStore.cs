@@ -19,12 +19,17 @@ internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, lo
     /// <summary>Closed windows kept at most, whatever the retention.</summary>
     private const long ClosedWindowsMax = 1_000_000;
 
+    // Rough: an array's header and a key of 16 bytes; two references, a shared key and the value's array.
+    private const long KeyObjectBytes = 40;
+    private const long ClosedWindowBytes = 64;
+
     private readonly ClosedWindows _closed = new();
     private readonly Dictionary<long, StartWindows> _starts = [];
     private readonly PriorityQueue<long, long> _startQueue = new();
     private readonly List<int> _dirty = [];
     private readonly ByteBuffer _closedOps = new();
     private readonly ByteBuffer _scratch = new();
+    private readonly ValueSizes<TAggregate> _values = new(valueSerde);
     private int _closedOpCount;
 
     private int[] _keyBuckets = new int[64];
@@ -46,7 +51,13 @@ internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, lo
 
     public string ValueSerde => valueSerde.Name;
 
+    public int SchemaVersion => 1;
+
     public long Entries => _openCount + _closed.Count;
+
+    public long Bytes =>
+        (_keys.Length * (long)(Unsafe.SizeOf<KeyEntry>() + sizeof(int))) + (_windows.Length * (long)(Unsafe.SizeOf<WindowEntry>() + sizeof(int))) +
+        (_keyCount * KeyObjectBytes) + _values.BytesOf(_openCount) + (_closed.Count * ClosedWindowBytes);
 
     public long PendingBytes => _closedOps.Length + (64L * _dirty.Count);
 
@@ -273,7 +284,7 @@ internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, lo
         to.WriteByte((byte)WindowOp.Open);
         to.WriteInt64(_windows[index].Start);
         to.WriteBlock(_keys[_windows[index].Key].Bytes);
-        to.WriteBlock(Serialize(_windows[index].Aggregate));
+        _values.WriteBlock(to, _windows[index].Aggregate);
     }
 
     private ReadOnlySpan<byte> Serialize(TAggregate aggregate)

@@ -2,11 +2,28 @@ using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing.Watermarks;
 
+/// <summary>What an input's watermark follows from.</summary>
+internal enum WatermarkOrigin
+{
+    /// <summary>The largest event time, minus the bounded out-of-orderness, minus one.</summary>
+    EventTimes,
+
+    /// <summary>A generator, or the clock.</summary>
+    Generator,
+
+    /// <summary>The markers of the tasks that write the topic.</summary>
+    Markers,
+}
+
+/// <summary>An input, as the tracker sees it.</summary>
+internal readonly record struct TrackedInput(WatermarkStrategy? Strategy, WatermarkOrigin Origin);
+
 /// <summary>
-/// The event-time watermarks of a task's inputs. An input's watermark is its largest event time minus the bounded out-of-orderness, minus one: no event
-/// at or before it is expected any more. The task's watermark is the minimum over the inputs that are neither idle nor at their end, and never goes back.
+/// The event-time watermarks of a task's inputs. An input's watermark says that no event at or before it is expected any more. The task's watermark is the
+/// minimum over the inputs that count, and never goes back. An input counts when it is neither idle nor at its end nor, after it was idle, still behind the task's watermark: one that
+/// comes back with old events holds nobody up before it has caught up (as in Flink's status and watermark valve), because what it brings until then is late anyway.
 /// An input is idle when it has been read to its end and nothing came for its idle timeout: records that wait to be read are no silence, however long the task is
-/// held up. Pure: wall-clock time comes in as an argument.
+/// held up. An input of markers is idle when the tasks that write it say so. Pure: wall-clock time comes in as an argument.
 /// </summary>
 internal sealed class WatermarkTracker
 {
@@ -16,20 +33,30 @@ internal sealed class WatermarkTracker
     /// <summary>The watermark after the end of input.</summary>
     public const long End = long.MaxValue;
 
-    private readonly Input[] _inputs;
-    private long _watermark = None;
-
     private const long NotSilent = long.MaxValue;
 
+    private readonly Input[] _inputs;
+    private readonly int[] _all;
+    private long _watermark = None;
+
     public WatermarkTracker(IReadOnlyList<WatermarkStrategy> strategies)
+        : this([.. strategies.Select(strategy => new TrackedInput(strategy, WatermarkOrigin.EventTimes))])
     {
-        _inputs = new Input[strategies.Count];
+    }
+
+    public WatermarkTracker(IReadOnlyList<TrackedInput> inputs)
+    {
+        _inputs = new Input[inputs.Count];
+        _all = [.. Enumerable.Range(0, inputs.Count)];
         for (var i = 0; i < _inputs.Length; i++)
         {
+            var isMarked = inputs[i].Origin == WatermarkOrigin.Markers;
             _inputs[i] = new Input
             {
-                OutOfOrdernessMs = strategies[i].OutOfOrdernessMs,
-                IdlenessMs = strategies[i].IdlenessMs ?? long.MaxValue,
+                Origin = inputs[i].Origin,
+                OutOfOrdernessMs = inputs[i].Strategy?.OutOfOrdernessMs ?? 0,
+                IdlenessMs = isMarked ? long.MaxValue : inputs[i].Strategy?.IdlenessMs ?? long.MaxValue,
+                MaxDriftMs = isMarked ? long.MaxValue : inputs[i].Strategy?.MaxDriftMs ?? long.MaxValue,
                 MaxEventTime = None,
                 Watermark = None,
                 SilentSinceMs = NotSilent,
@@ -60,6 +87,9 @@ internal sealed class WatermarkTracker
 
     public int InputCount => _inputs.Length;
 
+    /// <summary>Whether inputs can become idle by the clock.</summary>
+    public bool HasIdleness => Array.Exists(_inputs, input => input.IdlenessMs != long.MaxValue);
+
     public long WatermarkOf(int input) => _inputs[input].Watermark;
 
     public long MaxEventTimeOf(int input) => _inputs[input].MaxEventTime;
@@ -78,25 +108,47 @@ internal sealed class WatermarkTracker
         }
 
         observed.MaxEventTime = eventTime;
-        if (observed.Watermark == End)
+        var watermark = eventTime - observed.OutOfOrdernessMs - 1;
+        if (watermark <= observed.Watermark || observed.Origin != WatermarkOrigin.EventTimes)
         {
+            // Not above the watermark: the bound was raised since the journal was written, and windows that have closed stay closed; or the input has ended.
             return false;
         }
 
-        observed.Watermark = eventTime - observed.OutOfOrdernessMs - 1;
+        observed.Watermark = watermark;
         if (_inputs.Length > 1)
         {
             return Raise();
         }
 
-        if (observed.Watermark <= _watermark)
+        if (watermark <= _watermark)
         {
-            // The bound was raised since the journal was written: windows that have closed stay closed.
             return false;
         }
 
-        _watermark = observed.Watermark;
+        _watermark = watermark;
         return true;
+    }
+
+    /// <summary>An input's watermark is known from elsewhere; a lower one than before is ignored. True when the task's watermark rose.</summary>
+    public bool RaiseInput(int input, long watermark)
+    {
+        if (watermark <= _inputs[input].Watermark)
+        {
+            return false;
+        }
+
+        _inputs[input].Watermark = watermark;
+        return Raise();
+    }
+
+    /// <summary>What the tasks say that write an input. True when the task's watermark rose.</summary>
+    public bool SetUpstream(int input, long watermark, bool isIdle)
+    {
+        ref var marked = ref _inputs[input];
+        marked.Watermark = Math.Max(marked.Watermark, watermark);
+        marked.IsIdle = isIdle;
+        return Raise();
     }
 
     /// <summary>The input came to its end. True when the task's watermark rose.</summary>
@@ -109,8 +161,11 @@ internal sealed class WatermarkTracker
     /// <summary>Records arrived on an input: it is not idle.</summary>
     public void MarkActive(int input)
     {
-        _inputs[input].SilentSinceMs = NotSilent;
-        _inputs[input].IsIdle = false;
+        ref var active = ref _inputs[input];
+        active.SilentSinceMs = NotSilent;
+
+        // Whether an input of markers is idle is for those who write it to say.
+        active.IsIdle &= active.Origin == WatermarkOrigin.Markers;
     }
 
     /// <summary>The input was read to its end: its silence begins, if it has not yet.</summary>
@@ -127,12 +182,81 @@ internal sealed class WatermarkTracker
         return Raise();
     }
 
+    /// <summary>
+    /// Whether an input is so far ahead of the slowest that it should not be read now. One without any event yet is the slowest of all; idle and ended ones hold nobody
+    /// up, so the slowest itself can always be read, and there is no deadlock.
+    /// </summary>
+    public bool IsAhead(int input)
+    {
+        ref readonly var fast = ref _inputs[input];
+        if (fast.MaxDriftMs == long.MaxValue || fast.Watermark is None or End)
+        {
+            return false;
+        }
+
+        for (var other = 0; other < _inputs.Length; other++)
+        {
+            ref readonly var slow = ref _inputs[other];
+            if (other != input && !slow.IsIdle && slow.Watermark != End && (slow.Watermark == None || fast.Watermark - slow.Watermark > fast.MaxDriftMs))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>The watermark of some inputs together, which was <paramref name="floor"/> before and does not go back.</summary>
+    public long MinimumOf(ReadOnlySpan<int> inputs, long floor)
+    {
+        var minimum = End;
+        var isEnded = true;
+        foreach (var index in inputs)
+        {
+            ref readonly var input = ref _inputs[index];
+            if (input.Watermark != End)
+            {
+                isEnded = false;
+                minimum = input.IsIdle || input.Watermark < floor ? minimum : Math.Min(minimum, input.Watermark);
+            }
+        }
+
+        // Idle inputs alone say nothing: the end is reached only when every input has ended.
+        return minimum == End && !isEnded ? floor : Math.Max(floor, minimum);
+    }
+
+    /// <summary>Whether some of the inputs have not ended, and all of those are idle.</summary>
+    public bool AreIdle(ReadOnlySpan<int> inputs)
+    {
+        var isIdle = false;
+        foreach (var index in inputs)
+        {
+            ref readonly var input = ref _inputs[index];
+            if (input.Watermark != End)
+            {
+                if (!input.IsIdle)
+                {
+                    return false;
+                }
+
+                isIdle = true;
+            }
+        }
+
+        return isIdle;
+    }
+
     /// <summary>Takes up what a journal remembers of an input.</summary>
-    public void RestoreInput(int input, long maxEventTime, bool isEnded)
+    /// <param name="input">Which.</param>
+    /// <param name="maxEventTime">Its largest event time.</param>
+    /// <param name="watermark">Its watermark; it stays even when the bound of out-of-orderness was raised since.</param>
+    /// <param name="isIdle">Whether it was idle.</param>
+    public void RestoreInput(int input, long maxEventTime, long watermark, bool isIdle)
     {
         ref var restored = ref _inputs[input];
         restored.MaxEventTime = maxEventTime;
-        restored.Watermark = isEnded ? End : maxEventTime == None ? None : maxEventTime - restored.OutOfOrdernessMs - 1;
+        restored.Watermark = watermark;
+        restored.IsIdle = isIdle && (restored.Origin == WatermarkOrigin.Markers || restored.IdlenessMs != long.MaxValue);
     }
 
     /// <summary>Takes up the task's watermark, which an idle input may have let run ahead of the minimum.</summary>
@@ -140,23 +264,7 @@ internal sealed class WatermarkTracker
 
     private bool Raise()
     {
-        var minimum = End;
-        var isHeld = true;
-        foreach (ref readonly var input in _inputs.AsSpan())
-        {
-            if (!input.IsIdle || input.Watermark == End)
-            {
-                minimum = Math.Min(minimum, input.Watermark);
-                isHeld &= input.Watermark == End;
-            }
-        }
-
-        // Idle inputs alone say nothing: the end is reached only when every input has ended.
-        if (isHeld && !AllEnded())
-        {
-            return false;
-        }
-
+        var minimum = MinimumOf(_all, _watermark);
         if (minimum <= _watermark)
         {
             return false;
@@ -166,23 +274,12 @@ internal sealed class WatermarkTracker
         return true;
     }
 
-    private bool AllEnded()
-    {
-        foreach (ref readonly var input in _inputs.AsSpan())
-        {
-            if (input.Watermark != End)
-            {
-                return false;
-            }
-        }
-
-        return true;
-    }
-
     private struct Input
     {
+        public WatermarkOrigin Origin;
         public long OutOfOrdernessMs;
         public long IdlenessMs;
+        public long MaxDriftMs;
         public long MaxEventTime;
         public long Watermark;
         public long SilentSinceMs;

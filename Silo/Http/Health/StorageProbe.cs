@@ -1,17 +1,22 @@
+using System.Globalization;
+using OrleansStreams.Silo.Hosting;
 using OrleansStreams.Storage;
 
 namespace OrleansStreams.Silo.Http.Health;
 
 /// <summary>
 /// Writes a checkpoint of a few bytes to a log of its own, which goes through the same path as every durable write and leaves nothing behind but
-/// the last one. Answers are kept for a second, so that eager probing costs no disk; a storage that is still trying after some seconds (a database
+/// the last one; an orderly stop removes that too, because in a cluster every start may be on a host of another name. Answers are kept for a second, so that eager probing costs no disk; a storage that is still trying after some seconds (a database
 /// that is away) is told as what it is.
 /// </summary>
 internal sealed class StorageProbe(IServiceProvider services, TimeProvider time) : IReadinessProbe, IAsyncDisposable
 {
     private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
-    private static readonly LogId Log = new($"health/{SafeName(Environment.MachineName)}");
+
+    // Silos that share a machine share a name, and would fence each other's log at every question.
+    private readonly LogId id = new(string.Create(
+        CultureInfo.InvariantCulture, $"health/{SafeName(Environment.MachineName)}-{services.GetService<SiloSettings>()?.Cluster.SiloPort ?? 0}"));
 
     private readonly ILogStorage? storage = services.GetService<ILogStorage>();
     private readonly SemaphoreSlim turn = new(1, 1);
@@ -44,7 +49,12 @@ internal sealed class StorageProbe(IServiceProvider services, TimeProvider time)
 
     public async ValueTask DisposeAsync()
     {
-        await CloseAsync();
+        if (log is not null)
+        {
+            await CloseAsync();
+            await RemoveAsync();
+        }
+
         turn.Dispose();
     }
 
@@ -60,7 +70,7 @@ internal sealed class StorageProbe(IServiceProvider services, TimeProvider time)
         {
             try
             {
-                log ??= await storage.OpenAsync(Log, new LogOptions()).AsTask().WaitAsync(Patience, time);
+                log ??= await storage.OpenAsync(id, new LogOptions()).AsTask().WaitAsync(Patience, time);
                 await log.WriteCheckpointAsync("ready"u8.ToArray(), log.DurableEndOffset).AsTask().WaitAsync(Patience, time);
                 return null;
             }
@@ -78,6 +88,18 @@ internal sealed class StorageProbe(IServiceProvider services, TimeProvider time)
                     return $"The storage cannot be written: {exception.Message}";
                 }
             }
+        }
+    }
+
+    private async Task RemoveAsync()
+    {
+        try
+        {
+            await storage!.DeleteAsync(id).AsTask().WaitAsync(Patience, time);
+        }
+        catch (Exception exception) when (exception is StreamsException or TimeoutException)
+        {
+            // The stop goes on: what stays is a row or an empty folder, which the next start of this silo takes over.
         }
     }
 

@@ -36,6 +36,33 @@ public sealed class PartitionLogRecoveryTests
         (await again.AppendAsync(Sequenced(7, 8))).BaseOffset.ShouldBe(8);
     });
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Producers_are_known_after_a_crash_although_their_records_were_deleted(bool byRetention) => Turns.Run(async () =>
+    {
+        _fixture.Config = TopicConfig.Default with { SegmentBytes = 1024, RetentionBytes = byRetention ? 1024 : -1 };
+        var crashed = await _fixture.OpenAsync();
+        for (var sequence = 0; sequence < 40; sequence++)
+        {
+            await crashed.AppendAsync(Sequenced(sequence < 30 ? 7 : 8, sequence % 30));
+        }
+
+        if (byRetention)
+        {
+            await crashed.MaintainAsync(_fixture.Slots);
+        }
+        else
+        {
+            await crashed.DeleteRecordsAsync(-1);
+        }
+
+        await using var again = await _fixture.OpenAsync();
+        (await again.AppendAsync(Sequenced(7, 29))).ShouldSatisfyAllConditions(result => result.IsDuplicate.ShouldBeTrue(), result => result.LogStartOffset.ShouldBeGreaterThan(20));
+        (await again.AppendAsync(Sequenced(8, 9))).IsDuplicate.ShouldBeTrue();
+        (await again.AppendAsync(Sequenced(7, 30))).BaseOffset.ShouldBe(40);
+    });
+
     [Fact]
     public void A_checkpoint_taken_while_appends_are_under_way_and_the_log_after_it_give_the_same_producers() => Turns.Run(async () =>
     {

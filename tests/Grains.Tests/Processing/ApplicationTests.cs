@@ -131,7 +131,7 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_source_file_that_was_changed_after_lines_of_it_were_committed_is_refused()
     {
-        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
+        await using var cluster = await StartedAsync(Lines(), rate: 1_000);
         await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
         await cluster.App.StopAsync();
         cluster.FileOf("rows", Lines().Append("k,1"));
@@ -213,12 +213,12 @@ public sealed class ApplicationTests
     }
 
     [Fact]
-    public async Task Windows_over_a_topic_that_several_tasks_of_the_application_write_are_refused()
+    public async Task Windows_over_a_topic_that_several_tasks_of_the_application_write_are_refused_with_event_times_that_those_tasks_cannot_know()
     {
         await using var cluster = await ProcessingCluster.StartAsync((builder, _) =>
         {
             Serialized(builder.Stream("events", Consumed.With(Serdes.Utf8, Serdes.Int64)), "counts");
-            builder.Stream("counts", Consumed.With(Serdes.Utf8, Serdes.Int64)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromSeconds(1)))
+            builder.Stream("counts", Consumed.With(Serdes.Utf8, Serdes.Int64).WithEventTime((_, value, _) => value)).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromSeconds(1)))
                 .Count(Materialized.As("store", Serdes.Int64)).Map((window, count) => (window.Key, count)).To("late", Produced.With(Serdes.Utf8, Serdes.Int64));
         });
         await CreateTopicsAsync(cluster);

@@ -16,7 +16,7 @@ internal static class EngineFixture
     {
         var builder = new StreamsBuilder();
         var watermarks = WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromMilliseconds(outOfOrderness));
-        var consumed = Consumed.With(Serdes.Utf8, Serdes.Int64).WithWatermarks(idleness is { } timeout ? watermarks.WithIdleness(timeout) : watermarks);
+        var consumed = Consumed.With(Serdes.Utf8, Serdes.Int64).AllowTimesBefore1970().WithWatermarks(idleness is { } timeout ? watermarks.WithIdleness(timeout) : watermarks);
         var stream = builder.Stream(Input, consumed);
         for (var input = 1; input < inputs; input++)
         {

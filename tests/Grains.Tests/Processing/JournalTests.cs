@@ -8,16 +8,18 @@ namespace OrleansStreams.Processing;
 
 public sealed class JournalTests
 {
-    // Version 1, byte for byte: a change that breaks this breaks the journals that are stored. See JournalFormat.
+    // Version 2, byte for byte: a change that breaks this breaks the journals that are stored. See JournalFormat.
     private const string Golden =
-        "4F534A45" + "01000000" + "1C000000" + "FINGERPRINT" + "0700000000000000" + "0100000000000000" + "0300000000000000" + "0100000000000000" + "0000000000000000" +
-        "1300000000000000" + "0000000000000080" +
-        "01000000" + "0300000000000000" + "1400000000000000" + "00" + "00000000" +
+        "4F534A45" + "02000000" + "1C000000" + "FINGERPRINT" + "0700000000000000" + "0100000000000000" + "0300000000000000" + "0100000000000000" + "0000000000000000" +
+        "0000000000000000" + "1300000000000000" + "0000000000000080" +
+        "01000000" + "1400000000000000" + "1300000000000000" + "00" +
+        "01000000" + "0300000000000000" + "00000000" + "00000000" +
+        "02000000" + "1300000000000000" + "0000000000000080" + "00" + "1300000000000000" + "0000000000000080" + "00" +
         "01000000" + "00000000" + "02000000" + "01000000" +
-        "01000000" + "02000000" +
+        "01000000" + "01000000" + "02000000" +
         "02" + "0000000000000000" + "01000000" + "6B" + "08000000" + "0000000000000002" +
         "01" + "1400000000000000" + "01000000" + "6B" + "08000000" + "0000000000000001" +
-        "00000000" + "02000000" +
+        "00000000" + "01000000" + "02000000" +
         "01" + "1400000000000000" + "01000000" + "6B" + "08000000" + "0000000000000001" +
         "02" + "0000000000000000" + "01000000" + "6B" + "08000000" + "0000000000000002" +
         "FFFFFFFF";
@@ -36,6 +38,21 @@ public sealed class JournalTests
             "01000000" + "06000000" + Convert.ToHexString("counts"u8) + "02000000" + "01000000" +
             Convert.ToHexString(BitConverter.GetBytes(item.Batches.Length)) + Convert.ToHexString(item.Batches.Span);
         Convert.ToHexString(commit.Entry.Span).ShouldBe(expected);
+    }
+
+    [Theory]
+    [InlineData("4F534A45" + "02000000", "4F534A45" + "01000000", "format 1")]
+    [InlineData("01000000" + "01000000" + "02000000" + "02", "01000000" + "02000000" + "02000000" + "02", "store 'store' in schema 2")]
+    public void A_form_that_is_not_known_is_refused_as_incompatible(string known, string unknown, string message)
+    {
+        var plan = Plan(Counting(10, 0, 0));
+        var engine = Begun(plan);
+        engine.ProcessBatch(0, Batch(0, ("k", 1), ("k", 2), ("k", 20)));
+        var entry = Convert.ToHexString(engine.Drain().Entry.Span);
+        entry.ShouldContain(known);
+        var error = Should.Throw<StreamsException>(() => new TaskEngine(plan).Restore(Convert.FromHexString(entry.Replace(known, unknown, StringComparison.Ordinal))));
+        error.Code.ShouldBe(StreamsErrorCode.IncompatibleState);
+        error.Message.ShouldContain(message);
     }
 
     [Fact]

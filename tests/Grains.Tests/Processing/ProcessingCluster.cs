@@ -43,6 +43,7 @@ internal sealed class ProcessingCluster : IAsyncDisposable
                     FetchWait = TimeSpan.FromMilliseconds(50),
                     FetchBytes = 4096,
                     SnapshotBytesMin = 20_000,
+                    PurgeInterval = TimeSpan.FromMilliseconds(20),
                     FileBlockBytes = 4096,
                 })
                 .AddStreamApplication(Application, describe));

@@ -191,6 +191,10 @@ public sealed class StreamTaskTests
 
         public Task<PartitionOffsets> GetOffsetsAsync(TopicPartition partition) => Task.FromResult(new PartitionOffsets(0, 0, 0, 0, 1));
 
+        public Task<TopicDescription> CreateAsync(string topic, int partitions, TopicConfig config) => throw new InvalidOperationException("a task creates no topics");
+
+        public Task DeleteRecordsAsync(TopicPartition partition, long beforeOffset) => throw new InvalidOperationException("this task has no repartition topic");
+
         public Task<TopicDescription> DescribeAsync(string topic) => throw new InvalidOperationException("a task describes no topics");
 
         public Task<long> AllocateProducerIdAsync() => Task.FromResult(7L);

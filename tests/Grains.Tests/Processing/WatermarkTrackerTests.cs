@@ -76,11 +76,105 @@ public sealed class WatermarkTrackerTests
     public void A_larger_bound_after_a_restart_takes_no_watermark_back()
     {
         var tracker = Of(Bound(100));
-        tracker.RestoreInput(0, 1000, isEnded: false);
+        tracker.RestoreInput(0, 1000, 989, isIdle: false);
         tracker.RestoreTask(989);
         tracker.Observe(0, 1010).ShouldBeFalse();
         tracker.Watermark.ShouldBe(989);
         tracker.Observe(0, 1200).ShouldBeTrue();
         tracker.Watermark.ShouldBe(1099);
+    }
+
+    // Each step is what one of three inputs says (0..2, then = watermark, i idle, a active, e end) and what the task's watermark is then.
+    [Theory]
+    [InlineData("0=10 1=20 2=5:5 2=30:10 0=40:20")]
+    [InlineData("0=10 1=20 2i:10 0=25:20")]
+    [InlineData("0=10 1i 2i:10 0=11:11")]
+    [InlineData("0=10 1=10 2=10:10 2i 0=20 1=30:20 2a 2=15:20 0=40:30 2=35:30 1=50:35")]
+    [InlineData("0=10 1=10 2=10:10 2i 0=20 1=20:20 2a 2=15 2i:20 0=25 1=30:25")]
+    [InlineData("0=10 1=10 2=10:10 0i 1i 2i:10 0a:10 0=12:12 1a 1=11:12 0=14:14 1=20:14")]
+    [InlineData("0=10 1=10 2=10:10 0=5 1=5 2=5:10")]
+    [InlineData("0=10 1=20 2i:10 0e:20 1e:20 2a:20 2=21:21 2e:end")]
+    [InlineData("0=10 1=10 2=10:10 0e 1e:10 2i:10 2a 2=12:12")]
+    [InlineData("0e 1e 2e:end")]
+    [InlineData("0i 1i 2i:none 0a 0=5:5 1a 1=3:5 1=9:5 0=7:7")]
+    public void An_input_that_comes_back_behind_the_task_holds_nobody_up_before_it_has_caught_up(string steps)
+    {
+        var tracker = new WatermarkTracker([.. Enumerable.Repeat(new TrackedInput(null, WatermarkOrigin.Markers), 3)]);
+        var watermarks = new long[] { WatermarkTracker.None, WatermarkTracker.None, WatermarkTracker.None };
+        foreach (var step in steps.Split(' '))
+        {
+            var said = step.Split(':')[0];
+            var input = said[0] - '0';
+            watermarks[input] = said[1] == '=' ? long.Parse(said[2..], System.Globalization.CultureInfo.InvariantCulture) : watermarks[input];
+            if (said[1] == 'e')
+            {
+                tracker.EndInput(input);
+            }
+            else
+            {
+                tracker.SetUpstream(input, watermarks[input], said[1] == 'i');
+            }
+
+            if (step.Contains(':', StringComparison.Ordinal))
+            {
+                var expected = step[(step.IndexOf(':', StringComparison.Ordinal) + 1)..];
+                tracker.Watermark.ShouldBe(
+                    expected == "end" ? WatermarkTracker.End : expected == "none" ? WatermarkTracker.None : long.Parse(expected, System.Globalization.CultureInfo.InvariantCulture), step);
+            }
+        }
+    }
+
+    [Fact]
+    public void Upstream_tasks_are_waited_for_by_name_and_a_marker_that_comes_twice_says_nothing_new()
+    {
+        var upstream = new UpstreamWatermarks(["app/0_0", "app/0_1"]);
+        upstream.Take("app/0_0", 100, isIdle: false).ShouldBeTrue();
+        upstream.Watermark.ShouldBe(WatermarkTracker.None);
+        upstream.Take("other/0_1", 100, isIdle: false).ShouldBeFalse();
+        upstream.Take("app/0_1", 40, isIdle: false).ShouldBeTrue();
+        upstream.Watermark.ShouldBe(40);
+        upstream.Take("app/0_1", 40, isIdle: false).ShouldBeFalse();
+        upstream.Take("app/0_1", 30, isIdle: false).ShouldBeFalse("a task that was restarted may tell again what it told before");
+        upstream.Take("app/0_1", 40, isIdle: true).ShouldBeTrue();
+        (upstream.Watermark, upstream.IsIdle).ShouldBe((100, false));
+        upstream.Take("app/0_0", 100, isIdle: true);
+        upstream.IsIdle.ShouldBeTrue();
+
+        var bytes = new ByteBuffer();
+        upstream.Write(bytes);
+        var restored = new UpstreamWatermarks(["app/0_0", "app/0_1", "app/0_2"]);
+        var reader = new ByteReader(bytes.Span);
+        restored.Read(ref reader, 100);
+        (restored.Watermark, restored.IsIdle, restored.IsEnded).ShouldBe((100, false, false), "another task writes the topic now, which has said nothing");
+        restored.Take("app/0_0", WatermarkTracker.End, isIdle: false);
+        restored.Take("app/0_1", WatermarkTracker.End, isIdle: false);
+        restored.IsEnded.ShouldBeFalse();
+        restored.Take("app/0_2", WatermarkTracker.End, isIdle: false);
+        (restored.IsEnded, restored.Watermark).ShouldBe((true, WatermarkTracker.End));
+    }
+
+    [Fact]
+    public void A_source_is_ahead_by_more_than_the_drift_of_the_slowest_that_is_neither_idle_nor_ended()
+    {
+        var aligned = Bound(0).WithAlignment(TimeSpan.FromMilliseconds(50)).WithIdleness(TimeSpan.FromMilliseconds(5));
+        var tracker = Of(aligned, aligned, aligned);
+        tracker.IsAhead(0).ShouldBeFalse("nothing is known yet");
+        tracker.Observe(0, 100);
+        tracker.IsAhead(0).ShouldBeTrue("the others have not begun");
+        tracker.IsAhead(1).ShouldBeFalse();
+        tracker.Observe(1, 50);
+        tracker.Observe(2, 49);
+        tracker.IsAhead(0).ShouldBeTrue();
+        tracker.Observe(2, 50);
+        tracker.IsAhead(0).ShouldBeFalse("50 ms are allowed");
+        tracker.Observe(0, 200);
+        tracker.IsAhead(0).ShouldBeTrue();
+        tracker.MarkSilent(1, 0);
+        tracker.Advance(5);
+        tracker.IsAhead(0).ShouldBeTrue("there is another slow one");
+        tracker.EndInput(2);
+        tracker.IsAhead(0).ShouldBeFalse("one is idle, the other at its end");
+        tracker.MarkActive(1);
+        tracker.IsAhead(0).ShouldBeTrue();
     }
 }

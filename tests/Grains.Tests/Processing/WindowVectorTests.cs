@@ -147,7 +147,7 @@ public sealed class WindowVectorTests
         var stream = new StreamsBuilder().Stream(Input, Consumed.With(Serdes.Utf8, Serdes.Int64)).SelectKey((key, _) => key + "x");
         var error = Should.Throw<StreamsException>(stream.GroupByKey);
         error.Code.ShouldBe(StreamsErrorCode.InvalidConfig);
-        error.Message.ShouldContain(".To(topic");
+        error.Message.ShouldContain("Grouped.With");
     }
 
     [Fact]

@@ -39,6 +39,19 @@ public class StorageProbeTests
         fenced.Code.ShouldBe(StreamsErrorCode.FencedLeaderEpoch);
     }
 
+    [Fact]
+    public async Task Nothing_of_it_stays_after_an_orderly_stop()
+    {
+        await using var storage = new MemoryLogStorage();
+        await using (var probe = Probe(storage))
+        {
+            (await probe.CheckAsync(CancellationToken.None)).ShouldBeNull();
+            (await storage.ListAsync("health/")).ShouldNotBeEmpty();
+        }
+
+        (await storage.ListAsync("health/")).ShouldBeEmpty();
+    }
+
     private StorageProbe Probe(ILogStorage storage) => new(new ServiceCollection().AddSingleton(storage).BuildServiceProvider(), time);
 
     private sealed class SteppedTime : TimeProvider

@@ -1,0 +1,292 @@
+using OrleansStreams.Log;
+using OrleansStreams.Processing.Watermarks;
+using OrleansStreams.Records;
+using OrleansStreams.Topologies;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>
+/// All tasks of an application over topics in memory, one random step at a time: batches cut anywhere, tasks interleaved anyhow, crashes before, amid and after deliveries. Checks as it
+/// goes that no watermark goes back, and that none passes a record by that comes behind it.
+/// </summary>
+internal sealed class TopologySimulation
+{
+    private const string Source = "source/0_0";
+
+    private readonly Random _random;
+    private readonly Dictionary<string, List<(string Key, long Value, long Time)>[]> _sources;
+    private readonly MemoryTopics _topics;
+    private readonly List<SimulatedTask> _tasks = [];
+
+    private TopologySimulation(Random random, Dictionary<string, List<(string Key, long Value, long Time)>[]> sources, MemoryTopics topics)
+    {
+        _random = random;
+        _sources = sources;
+        _topics = topics;
+    }
+
+    public IEnumerable<string> TaskNames => _tasks.Select(task => task.Plan.Name);
+
+    public long LateRecords => _tasks.Sum(task => task.Engine.Progress.LateRecords);
+
+    public static async Task<TopologySimulation> CreateAsync(
+        Topology topology, Dictionary<string, List<(string Key, long Value, long Time)>[]> sources, Dictionary<string, int> otherTopics, Random random)
+    {
+        var topics = new MemoryTopics();
+        foreach (var (name, partitions) in sources.Select(source => (source.Key, source.Value.Length)).Concat(otherTopics.Select(topic => (topic.Key, topic.Value))))
+        {
+            await topics.CreateAsync(name, partitions, TopicConfig.Default with { MaxMessageBytes = 300 });
+        }
+
+        var plan = await ApplicationPlan.ResolveAsync("app", topology, topics, create: true);
+        var simulation = new TopologySimulation(random, sources, topics);
+        foreach (var id in plan.Tasks)
+        {
+            var task = plan.TaskOf(id, new ProcessingOptions { SnapshotBytesMin = 300 });
+            var writers = task.Writers.Select((names, input) => sources.ContainsKey(task.InputTopics[input]) ? [Source] : names);
+            simulation._tasks.Add(new SimulatedTask(task with { Writers = [.. writers] }, simulation._tasks.Count + 1));
+        }
+
+        return simulation;
+    }
+
+    /// <summary>Runs until every task has ended.</summary>
+    public void Run()
+    {
+        for (var steps = 0; _tasks.Exists(task => !task.Engine.IsCompleted || task.Engine.HasChanges); steps++)
+        {
+            steps.ShouldBeLessThan(200_000, "some task never ends: " + string.Join(", ", _tasks.Where(task => !task.Engine.IsCompleted).Select(task => task.Plan.Name)));
+            var task = _tasks[_random.Next(_tasks.Count)];
+            var before = task.Engine.Watermarks.Watermark;
+            var dice = _random.Next(100);
+            if (dice < 75)
+            {
+                ProcessSome(task);
+                task.Engine.Watermarks.Watermark.ShouldBeGreaterThanOrEqualTo(before);
+            }
+            else if (dice < 97)
+            {
+                Commit(task);
+            }
+            else
+            {
+                task.Restore(_topics);
+                task.Engine.Watermarks.Watermark.ShouldBe(task.CommittedWatermark);
+            }
+        }
+    }
+
+    /// <summary>The records of a topic, as "key value".</summary>
+    public List<string> Read(string topic) => _topics.Read(topic);
+
+    public int PartitionsOf(string topic) => _topics.PartitionsOf(topic);
+
+    private void Commit(SimulatedTask task)
+    {
+        if (!task.Engine.HasChanges)
+        {
+            return;
+        }
+
+        var outbox = task.Commit();
+        if (_random.Next(8) > 0)
+        {
+            _topics.Deliver(outbox, task.Plan.Name);
+            return;
+        }
+
+        _topics.Deliver(outbox.Take(_random.Next(outbox.Count + 1)), task.Plan.Name);
+        task.Restore(_topics);
+    }
+
+    private void ProcessSome(SimulatedTask task)
+    {
+        var input = _random.Next(task.Plan.SubTopology.Sources.Length);
+        if (task.Engine.IsInputEnded(input) || task.Engine.IsInputAhead(input))
+        {
+            return;
+        }
+
+        var at = task.Engine.PositionOf(input);
+        var partition = task.Plan.PartitionOf(input);
+        if (_sources.TryGetValue(partition.Topic, out var source))
+        {
+            task.Engine.ProcessBatch(input, SourceBatch(source[partition.Partition], (int)at));
+        }
+        else if (_topics.BatchAt(partition, at) is { } batch)
+        {
+            task.Engine.ProcessBatch(input, batch);
+        }
+    }
+
+    private byte[] SourceBatch(List<(string Key, long Value, long Time)> events, int at)
+    {
+        if (at == events.Count)
+        {
+            return EngineFixture.End(at);
+        }
+
+        // A fetch begins with the batch that holds the offset, so records before it may come again.
+        var from = Math.Max(0, at - _random.Next(3));
+        var builder = new RecordBatchBuilder();
+        foreach (var (key, value, time) in events.Skip(from).Take(at - from + _random.Next(1, 15)))
+        {
+            builder.Append(time, System.Text.Encoding.UTF8.GetBytes(key), false, Bytes(value), false);
+        }
+
+        var batch = builder.Build();
+        RecordBatch.StampOffsetAndEpoch(batch, from, 0);
+        return batch;
+    }
+
+    private static byte[] Bytes(long value)
+    {
+        var bytes = new System.Buffers.ArrayBufferWriter<byte>();
+        Serdes.Int64.Serialize(value, bytes);
+        return bytes.WrittenSpan.ToArray();
+    }
+
+    private sealed class SimulatedTask
+    {
+        private readonly List<(byte[] Entry, bool Begins)> _journal = [];
+        private int _snapshotAt;
+        private int _lastBegin;
+
+        public SimulatedTask(TaskPlan plan, long producerId)
+        {
+            Plan = plan;
+            ProducerId = producerId;
+            Engine = new TaskEngine(plan);
+            Engine.Begin(producerId, new long[plan.SubTopology.Sources.Length], null);
+        }
+
+        public TaskPlan Plan { get; }
+
+        public long ProducerId { get; }
+
+        public TaskEngine Engine { get; private set; }
+
+        public long CommittedWatermark { get; private set; } = WatermarkTracker.None;
+
+        public IReadOnlyList<OutboxItem> Commit()
+        {
+            var commit = Engine.Drain();
+            _journal.Add((commit.Entry.Span.ToArray(), commit.BeginsSnapshot));
+            _lastBegin = commit.BeginsSnapshot ? _journal.Count - 1 : _lastBegin;
+            _snapshotAt = commit.EndsSnapshot ? _lastBegin : _snapshotAt;
+            CommittedWatermark = Engine.Watermarks.Watermark;
+            return commit.Outbox;
+        }
+
+        public void Restore(MemoryTopics topics)
+        {
+            Engine = new TaskEngine(Plan);
+            if (_journal.Count == 0)
+            {
+                Engine.Begin(ProducerId, new long[Plan.SubTopology.Sources.Length], null);
+                return;
+            }
+
+            foreach (var (entry, _) in _journal.Skip(_snapshotAt))
+            {
+                Engine.Restore(entry);
+            }
+
+            topics.Deliver(Engine.Undelivered, Plan.Name);
+        }
+    }
+}
+
+/// <summary>Topics that drop what they have by sequence, and check what markers promise.</summary>
+internal sealed class MemoryTopics : ITaskTopics
+{
+    private readonly Dictionary<string, TopicDescription> _descriptions = [];
+    private readonly Dictionary<TopicPartition, List<(long NextOffset, byte[] Batch)>> _batches = [];
+    private readonly Dictionary<(TopicPartition, long Producer), int> _sequences = [];
+    private readonly Dictionary<(TopicPartition, string Task), long> _watermarks = [];
+
+    public Task<TopicDescription> DescribeAsync(string topic) => _descriptions.TryGetValue(topic, out var found)
+        ? Task.FromResult(found)
+        : throw new Errors.StreamsException(Errors.StreamsErrorCode.UnknownTopicOrPartition, $"no topic '{topic}'");
+
+    public Task<TopicDescription> CreateAsync(string topic, int partitions, TopicConfig config)
+    {
+        _descriptions.Add(topic, new TopicDescription(topic, topic, partitions, config with { MaxMessageBytes = 300 }));
+        return DescribeAsync(topic);
+    }
+
+    public int PartitionsOf(string topic) => _descriptions[topic].PartitionCount;
+
+    public byte[]? BatchAt(TopicPartition partition, long offset) =>
+        _batches.TryGetValue(partition, out var batches) ? batches.FirstOrDefault(batch => batch.NextOffset > offset).Batch : null;
+
+    public List<string> Read(string topic)
+    {
+        var texts = new List<string>();
+        foreach (var (_, batches) in _batches.Where(pair => pair.Key.Topic == topic))
+        {
+            batches.ForEach(batch => ModelPartition.ReadBatches(batch.Batch, texts));
+        }
+
+        return texts;
+    }
+
+    public void Deliver(IEnumerable<OutboxItem> outbox, string task)
+    {
+        foreach (var item in outbox)
+        {
+            for (var rest = item.Batches; !rest.IsEmpty;)
+            {
+                var header = RecordBatchHeader.Read(rest.Span);
+                Append(item.Partition, rest[..header.TotalBytes].ToArray(), header, task);
+                rest = rest[header.TotalBytes..];
+            }
+        }
+    }
+
+    public Task<FetchResult> FetchAsync(TopicPartition partition, FetchRequest request, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task<ProduceResult> AppendAsync(TopicPartition partition, ReadOnlyMemory<byte> batches) => throw new NotSupportedException();
+
+    public Task<PartitionOffsets> GetOffsetsAsync(TopicPartition partition) => throw new NotSupportedException();
+
+    public Task DeleteRecordsAsync(TopicPartition partition, long beforeOffset) => throw new NotSupportedException();
+
+    public Task<long> AllocateProducerIdAsync() => throw new NotSupportedException();
+
+    private void Append(TopicPartition partition, byte[] batch, RecordBatchHeader header, string task)
+    {
+        var next = _sequences.GetValueOrDefault((partition, header.ProducerId));
+        header.BaseSequence.ShouldBeLessThanOrEqualTo(next, "a sequence was left out");
+        if (header.BaseSequence < next)
+        {
+            return;
+        }
+
+        _sequences[(partition, header.ProducerId)] = next + header.RecordCount;
+        var batches = _batches.TryGetValue(partition, out var known) ? known : _batches[partition] = [];
+        RecordBatch.StampOffsetAndEpoch(batch, batches.Count == 0 ? 0 : batches[^1].NextOffset, 0);
+        header = RecordBatchHeader.Read(batch);
+        batches.Add((header.NextOffset, batch));
+        Check(partition, batch, task);
+    }
+
+    /// <summary>A task's watermark only rises, and nothing that it writes behind it is as old as it.</summary>
+    private void Check(TopicPartition partition, byte[] batch, string task)
+    {
+        var told = _watermarks.GetValueOrDefault((partition, task), WatermarkTracker.None);
+        if (WatermarkMarker.TryRead(batch, out var name, out var watermark))
+        {
+            name.ShouldBe(task);
+            watermark.ShouldBeGreaterThanOrEqualTo(told);
+            _watermarks[(partition, task)] = watermark;
+            return;
+        }
+
+        var reader = new RecordBatchReader(batch);
+        while (reader.TryRead(out var record))
+        {
+            record.Timestamp.ShouldBeGreaterThan(told, $"{task} had told its watermark in {partition}");
+        }
+    }
+}
