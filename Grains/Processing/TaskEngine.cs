@@ -168,10 +168,22 @@ internal sealed class TaskEngine
         var offset = header.BaseOffset;
         _context.IngestionMs = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : _context.ClockMs;
         var hasGenerator = source.HasGenerator;
+        var isAhead = source.HasLargeStores ? 0 : int.MaxValue;
         try
         {
-            while (reader.TryRead(out var record))
+            while (true)
             {
+                if (isAhead-- == 0)
+                {
+                    source.LookAhead(reader);
+                    isAhead = TopicSource.LookAheadRecords - 1;
+                }
+
+                if (!reader.TryRead(out var record))
+                {
+                    break;
+                }
+
                 offset = record.Offset;
                 if (offset < position)
                 {

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using OrleansStreams.Processing.State;
 using OrleansStreams.Processing.Watermarks;
 using OrleansStreams.Records;
 using OrleansStreams.Topologies;
@@ -8,6 +9,14 @@ namespace OrleansStreams.Processing.Operators;
 /// <summary>Where a topic's records enter the task.</summary>
 internal abstract class TopicSource
 {
+    /// <summary>Records that are looked ahead at a time: as many loads as a processor has under way at once, and some more.</summary>
+    public const int LookAheadRecords = 32;
+
+    // Smaller ones are in the caches anyway.
+    private const long LargeBytes = 4L * 1024 * 1024;
+
+    private readonly List<IKeyedStore> _stores = [];
+
     /// <summary>What <see cref="Process"/> returns for a record that was skipped: no time at all.</summary>
     public const long Skipped = long.MinValue;
 
@@ -20,6 +29,43 @@ internal abstract class TopicSource
     /// <summary>Processes one record. The watermark rises afterwards, so that the record itself meets the watermark of those before it.</summary>
     /// <returns>The record's event time.</returns>
     public abstract long Process(in RecordView record);
+
+    /// <summary>A store is looked up by the keys of this source's records, as they are in the topic.</summary>
+    public void AddStore(IKeyedStore store) => _stores.Add(store);
+
+    /// <summary>Whether a store is so large that <see cref="LookAhead"/> pays.</summary>
+    public bool HasLargeStores
+    {
+        get
+        {
+            foreach (var store in _stores)
+            {
+                if (store.Bytes >= LargeBytes)
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>Lets the stores see the keys of the next records, at most <see cref="LookAheadRecords"/>.</summary>
+    /// <param name="reader">Where the batch is read; the caller's stays where it is.</param>
+    public void LookAhead(RecordBatchReader reader)
+    {
+        Span<uint> hashes = stackalloc uint[LookAheadRecords];
+        var count = 0;
+        while (count < hashes.Length && reader.TryRead(out var record))
+        {
+            hashes[count++] = ByteKeys.Hash(record.Key);
+        }
+
+        foreach (var store in _stores)
+        {
+            store.Warm(hashes[..count]);
+        }
+    }
 
     /// <summary>Lets the clock move the watermark.</summary>
     public abstract void OnPeriodic(long nowMs);

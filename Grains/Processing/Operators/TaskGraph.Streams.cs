@@ -8,8 +8,12 @@ internal sealed partial class TaskGraph
 {
     private readonly Dictionary<TopologyNode, object> _splits = [];
 
-    public void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node) =>
-        _sources.Add(new TopicSource<TKey, TValue>(node.Consumed, _context, Output<TKey, TValue>(node)));
+    public void Visit<TKey, TValue>(TopicSourceNode<TKey, TValue> node)
+    {
+        var source = new TopicSource<TKey, TValue>(node.Consumed, _context, Output<TKey, TValue>(node));
+        _sources.Add(source);
+        _sourceSteps.Add(node, source);
+    }
 
     public void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node) => File = new FileSource<TKey, TValue>(node.Parser, Output<TKey, TValue>(node));
 

@@ -53,6 +53,7 @@ internal sealed partial class TaskGraph
     {
         var store = Keep(new KeyValueStore<TKey, TValue>(materialized.StoreName, node.KeySerde, materialized.ValueSerde));
         Read(node, new StoredTableReader<TKey, TValue>(store));
+        LookAhead(node, store);
         return (store, new TableWriter<TKey, TValue>(store, Output<TKey, Change<TValue>>(node)));
     }
 

@@ -20,6 +20,7 @@ internal sealed partial class TaskGraph : ITopologyVisitor
     private readonly Dictionary<TopologyNode, object> _emitters = [];
     private readonly Dictionary<TopologyNode, object> _tables = [];
     private readonly List<TopicSource> _sources = [];
+    private readonly Dictionary<TopicSourceNode, TopicSource> _sourceSteps = [];
     private readonly List<(IEventTimeStep Step, long DelayMs)> _eventTimeSteps = [];
     private readonly List<IWallClockStep> _wallClockSteps = [];
     private readonly List<IRestoredStep> _restoredSteps = [];
@@ -97,6 +98,22 @@ internal sealed partial class TaskGraph : ITopologyVisitor
         if (step is IRestoredStep restored)
         {
             _restoredSteps.Add(restored);
+        }
+    }
+
+    /// <summary>Tells the sources whose records a node gets with their keys unchanged that a store is looked up by them.</summary>
+    private void LookAhead(TopologyNode node, IKeyedStore store)
+    {
+        foreach (var parent in node.Parents)
+        {
+            if (parent is TopicSourceNode source)
+            {
+                _sourceSteps[source].AddStore(store);
+            }
+            else if (parent.KeepsKey)
+            {
+                LookAhead(parent, store);
+            }
         }
     }
 

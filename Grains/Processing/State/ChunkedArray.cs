@@ -8,7 +8,8 @@ namespace OrleansStreams.Processing.State;
 /// </summary>
 internal sealed class ChunkedArray<T>
 {
-    private const int ChunkBits = 14;
+    // Long enough that the chunks of a large array, each with a header that is read at every access, are few; short enough that a new one takes some 2 ms.
+    private const int ChunkBits = 17;
     private const int ChunkItems = 1 << ChunkBits;
     private const int FirstItems = 16;
 

@@ -43,6 +43,16 @@ internal interface IStateStore
     void Query(ReadOnlySpan<byte> key, long from, long to, int limit, List<StateEntry> entries);
 }
 
+/// <summary>A store that can be told which keys come next.</summary>
+internal interface IKeyedStore
+{
+    /// <inheritdoc cref="IStateStore.Bytes"/>
+    long Bytes { get; }
+
+    /// <summary>Keys with these hashes (<see cref="ByteKeys.Hash(ReadOnlySpan{byte})"/>) are about to be looked up.</summary>
+    void Warm(ReadOnlySpan<uint> hashes);
+}
+
 /// <summary>
 /// A change of a window store.
 /// <code>

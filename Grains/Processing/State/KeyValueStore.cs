@@ -12,16 +12,25 @@ namespace OrleansStreams.Processing.State;
 /// </code>
 /// A store holds no nulls: a null value is a deletion.
 /// </summary>
-internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : IStateStore
+internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : IStateStore, IKeyedStore
 {
     private const byte PutOp = 1;
     private const byte DeleteOp = 2;
+
+    // What a slot is: changed since the last commit; deleted since then, which the next commit is to say; in the journal.
+    private const byte Dirty = 1;
+    private const byte Deleted = 2;
+    private const byte Stored = 4;
+
     private const int EstimatedOpBytes = 64;
+
+    // See KeyTable.Warm.
+    private const int KeysAhead = 32;
 
     // A part of a snapshot may meet nothing but free slots.
     private const int SlotsPerPartMax = 1 << 20;
 
-    private readonly KeyTable<Cell> _table = new();
+    private readonly KeyTable<TValue?> _table = new();
     private readonly ValueSizes<TValue> _values = new(valueSerde);
     private readonly List<int> _dirty = [];
     private readonly ByteBuffer _key = new();
@@ -29,19 +38,6 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     private int _deleted;
     private int _snapshotAt;
     private int _snapshotEnd;
-
-    [Flags]
-    private enum CellStates : byte
-    {
-        /// <summary>Changed since the last commit.</summary>
-        Dirty = 1,
-
-        /// <summary>Deleted since the last commit, which is to say so.</summary>
-        Deleted = 2,
-
-        /// <summary>In the journal.</summary>
-        Stored = 4,
-    }
 
     public string Name => name;
 
@@ -69,11 +65,11 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     public int Find(ReadOnlySpan<byte> key)
     {
         var slot = _table.Find(key);
-        return slot >= 0 && (_table[slot].State & CellStates.Deleted) == 0 ? slot : -1;
+        return slot >= 0 && !Is(slot, Deleted) ? slot : -1;
     }
 
     /// <summary>The value of a slot.</summary>
-    public TValue ValueOf(int slot) => _table[slot].Value;
+    public TValue ValueOf(int slot) => _table[slot]!;
 
     /// <summary>The key of a slot.</summary>
     public TKey KeyOf(int slot) => keySerde.Deserialize(_table.KeyOf(slot));
@@ -84,16 +80,15 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     public bool TryGet(ReadOnlySpan<byte> key, [MaybeNullWhen(false)] out TValue value)
     {
         var slot = Find(key);
-        value = slot < 0 ? default : _table[slot].Value;
+        value = slot < 0 ? default : _table[slot]!;
         return slot >= 0;
     }
 
     /// <summary>Sets the value of a slot.</summary>
     public void Set(int slot, TValue value)
     {
-        ref var cell = ref _table[slot];
-        cell.Value = value;
-        MarkDirty(ref cell, slot);
+        _table[slot] = value;
+        MarkDirty(slot);
     }
 
     /// <summary>Sets the value of a key.</summary>
@@ -101,16 +96,15 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     public int Put(ReadOnlySpan<byte> key, TValue value)
     {
         var slot = _table.FindOrAdd(key, out var isNew);
-        ref var cell = ref _table[slot];
-        if ((cell.State & CellStates.Deleted) != 0)
+        if (Is(slot, Deleted))
         {
-            cell.State &= ~CellStates.Deleted;
+            _table.FlagsOf(slot) &= unchecked((byte)~Deleted);
             _deleted--;
             isNew = true;
         }
 
-        cell.Value = value;
-        MarkDirty(ref cell, slot);
+        _table[slot] = value;
+        MarkDirty(slot);
         if (isNew)
         {
             _ordered?.Add(slot);
@@ -129,7 +123,7 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
             return false;
         }
 
-        old = _table[slot].Value;
+        old = _table[slot]!;
         RemoveAt(slot);
         return true;
     }
@@ -138,11 +132,10 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     public void RemoveAt(int slot)
     {
         _ordered?.Remove(slot);
-        ref var cell = ref _table[slot];
-        cell.Value = default;
-        cell.State |= CellStates.Deleted;
+        _table[slot] = default;
+        _table.FlagsOf(slot) |= Deleted;
         _deleted++;
-        MarkDirty(ref cell, slot);
+        MarkDirty(slot);
     }
 
     /// <summary>
@@ -151,15 +144,16 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     /// </summary>
     public IEnumerable<int> Range(byte[]? from = null, byte[]? to = null, bool isDescending = false) => Ordered().Range(from, to, isDescending);
 
+    public void Warm(ReadOnlySpan<uint> hashes) => _table.Warm(hashes);
+
     public int DrainOps(ByteBuffer to)
     {
         var count = 0;
         foreach (var slot in _dirty)
         {
-            ref var cell = ref _table[slot];
-            if ((cell.State & CellStates.Deleted) != 0)
+            if (Is(slot, Deleted))
             {
-                if ((cell.State & CellStates.Stored) != 0)
+                if (Is(slot, Stored))
                 {
                     to.WriteByte(DeleteOp);
                     to.WriteBlock(_table.KeyOf(slot));
@@ -171,7 +165,7 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
                 continue;
             }
 
-            cell.State = CellStates.Stored;
+            _table.FlagsOf(slot) = Stored;
             WritePut(to, slot);
             count++;
         }
@@ -182,18 +176,26 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
 
     public void Apply(ref ByteReader ops, int count)
     {
-        for (; count > 0; count--)
+        for (var ahead = 0; count > 0; count--, ahead--)
         {
+            if (ahead == 0)
+            {
+                WarmNext(ops, count);
+                ahead = KeysAhead;
+            }
+
             var kind = ops.ReadByte();
             var key = ops.ReadBlock();
             switch (kind)
             {
                 case PutOp:
                     var value = _values.ReadBlock(ref ops);
-                    _table[_table.FindOrAdd(key, out _)] = new Cell { Value = value, State = CellStates.Stored };
+                    var slot = _table.FindOrAdd(key, out _);
+                    _table[slot] = value;
+                    _table.FlagsOf(slot) = Stored;
                     break;
                 case DeleteOp:
-                    var slot = _table.Find(key);
+                    slot = _table.Find(key);
                     if (slot >= 0)
                     {
                         _table.Remove(slot);
@@ -243,8 +245,24 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
         var slot = Find(key);
         if (slot >= 0 && entries.Count < limit)
         {
-            entries.Add(new StateEntry(-1, -1, _values.ToArray(_table[slot].Value!), false));
+            entries.Add(new StateEntry(-1, -1, _values.ToArray(_table[slot]!), false));
         }
+    }
+
+    private void WarmNext(ByteReader ops, int count)
+    {
+        Span<uint> hashes = stackalloc uint[Math.Min(count, KeysAhead)];
+        foreach (ref var hash in hashes)
+        {
+            var isPut = ops.ReadByte() == PutOp;
+            hash = ByteKeys.Hash(ops.ReadBlock());
+            if (isPut)
+            {
+                ops.ReadBlock();
+            }
+        }
+
+        _table.Warm(hashes);
     }
 
     private OrderedSlots Ordered()
@@ -257,7 +275,7 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
         var slots = new List<int>(_table.Count);
         for (var slot = 0; slot < _table.SlotCount; slot++)
         {
-            if (_table.IsUsed(slot) && (_table[slot].State & CellStates.Deleted) == 0)
+            if (_table.IsUsed(slot) && !Is(slot, Deleted))
             {
                 slots.Add(slot);
             }
@@ -267,11 +285,14 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
             slots, (slot, key) => _table.KeyOf(slot).SequenceCompareTo(key), (x, y) => _table.KeyOf(x).SequenceCompareTo(_table.KeyOf(y)), slot => _table.KeyOf(slot).ToArray());
     }
 
-    private void MarkDirty(ref Cell cell, int slot)
+    private bool Is(int slot, byte flag) => (_table.FlagsOf(slot) & flag) != 0;
+
+    private void MarkDirty(int slot)
     {
-        if ((cell.State & CellStates.Dirty) == 0)
+        ref var flags = ref _table.FlagsOf(slot);
+        if ((flags & Dirty) == 0)
         {
-            cell.State |= CellStates.Dirty;
+            flags |= Dirty;
             _dirty.Add(slot);
         }
     }
@@ -280,13 +301,6 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     {
         to.WriteByte(PutOp);
         to.WriteBlock(_table.KeyOf(slot));
-        _values.WriteBlock(to, _table[slot].Value!);
-    }
-
-    private struct Cell
-    {
-        [AllowNull]
-        public TValue Value;
-        public CellStates State;
+        _values.WriteBlock(to, _table[slot]!);
     }
 }

@@ -30,7 +30,7 @@ internal enum TimedOrder
 /// <param name="retentionMs">How long after its time a finished entry can be queried, in event time; 0 forgets it at once.</param>
 /// <param name="keySerde">For keys.</param>
 /// <param name="valueSerde">For values.</param>
-internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder order, long retentionMs, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : IStateStore
+internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder order, long retentionMs, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : IStateStore, IKeyedStore
 {
     private const int None = -1;
     private const long NotQueued = long.MinValue;
@@ -296,6 +296,8 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
         _finishedCount++;
         Enqueue(_finished, entry);
     }
+
+    public void Warm(ReadOnlySpan<uint> hashes) => _keys.Warm(hashes);
 
     private int FindOrAdd(ReadOnlySpan<byte> key, long start, long end, out bool isNew)
     {

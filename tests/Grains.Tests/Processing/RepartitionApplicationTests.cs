@@ -21,7 +21,7 @@ public sealed class RepartitionApplicationTests
     {
         var random = new Random(13);
         var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 10_000), silos, files);
+        await using var cluster = await ProcessingCluster.StartAsync((builder, _) => Describe(builder, path, rate: 10_000), silos, files);
         path = cluster.FileOf("rows", Lines());
         await CreateTopicsAsync(cluster);
         await EventuallyAsync(() => cluster.App.StartAsync(NoParameters), _ => true);
@@ -29,7 +29,7 @@ public sealed class RepartitionApplicationTests
         {
             var goal = (crash + 1) * Rows / 8;
             await cluster.UntilAsync(status => status.Tasks.Where(task => task.SourceRow >= 0).Sum(task => task.SourceRow) >= goal);
-            cluster.CrashOne(random);
+            await cluster.CrashOneAsync(random);
             await EventuallyAsync(async () => { await cluster.App.EnsureRunningAsync(); return true; }, _ => true);
         }
 
@@ -45,7 +45,7 @@ public sealed class RepartitionApplicationTests
     public async Task A_dropped_application_leaves_nothing_and_begins_anew_when_it_is_started_again()
     {
         var path = string.Empty;
-        await using var cluster = new ProcessingCluster((builder, _) => Describe(builder, path, rate: 0));
+        await using var cluster = await ProcessingCluster.StartAsync((builder, _) => Describe(builder, path, rate: 0));
         path = cluster.FileOf("rows", Lines());
         await CreateTopicsAsync(cluster);
         await cluster.App.StartAsync(NoParameters);
