@@ -23,7 +23,28 @@ public sealed partial class KGroupedStream<TKey, TValue>
     public TimeWindowedKStream<TKey, TValue> WindowedBy(TumblingWindows windows)
     {
         ArgumentNullException.ThrowIfNull(windows);
-        return new TimeWindowedKStream<TKey, TValue>(_builder, _node, _keySerde, windows, null);
+        return new TimeWindowedKStream<TKey, TValue>(new GroupedWindows<TKey>(_builder, _node, _keySerde), new HoppingWindows(windows.SizeMs, windows.SizeMs, windows.GraceMs));
+    }
+
+    /// <summary>Divides each group into windows of event time that overlap: an event belongs to several of them.</summary>
+    public TimeWindowedKStream<TKey, TValue> WindowedBy(HoppingWindows windows)
+    {
+        ArgumentNullException.ThrowIfNull(windows);
+        return new TimeWindowedKStream<TKey, TValue>(new GroupedWindows<TKey>(_builder, _node, _keySerde), windows);
+    }
+
+    /// <summary>Divides each group into sessions: events of which each follows the one before within a gap.</summary>
+    public SessionWindowedKStream<TKey, TValue> WindowedBy(SessionWindows windows)
+    {
+        ArgumentNullException.ThrowIfNull(windows);
+        return new SessionWindowedKStream<TKey, TValue>(new GroupedWindows<TKey>(_builder, _node, _keySerde), windows);
+    }
+
+    /// <summary>Divides each group into windows of which each begins or ends with an event: one for every set of events that lie together within the time difference.</summary>
+    public SlidingWindowedKStream<TKey, TValue> WindowedBy(SlidingWindows windows)
+    {
+        ArgumentNullException.ThrowIfNull(windows);
+        return new SlidingWindowedKStream<TKey, TValue>(new GroupedWindows<TKey>(_builder, _node, _keySerde), windows);
     }
 
     /// <summary>Counts the records of each group.</summary>

@@ -9,7 +9,7 @@ public readonly record struct Windowed<TKey>(TKey Key, long WindowStartMs, long 
 /// <summary>Windows of one size that neither overlap nor leave gaps, aligned to the Unix epoch.</summary>
 public sealed record TumblingWindows
 {
-    private TumblingWindows(long sizeMs, long graceMs)
+    internal TumblingWindows(long sizeMs, long graceMs)
     {
         SizeMs = sizeMs;
         GraceMs = graceMs;

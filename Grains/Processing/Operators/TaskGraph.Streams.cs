@@ -49,10 +49,8 @@ internal sealed partial class TaskGraph
     {
         var store = Keep(new WindowStore<TKey, TAggregate>(
             node.StoreName, node.Windows.SizeMs, node.Materialized.RetentionMs, node.KeySerde, node.Materialized.ValueSerde));
-        var late = node.LateTopic is { } topic ? _context.Outbox.IndexOf(topic) : -1;
-        var processor = new WindowProcessor<TKey, TValue, TAggregate>(_context, ClockOf(node), node, store, late, Output<Windowed<TKey>, TAggregate>(node));
-        Run(node, processor);
-        Feed(node, processor);
+        var clock = ClockOf(node);
+        Add(node, new WindowProcessor<TKey, TValue, TAggregate>(clock, node, store, LateOf(clock, node.LateTopic), Output<Windowed<TKey>, TAggregate>(node)));
     }
 
     public void Visit<TKey, TValue>(SinkNode<TKey, TValue> node) =>

@@ -1,7 +1,5 @@
-using System.Globalization;
-using System.Runtime.CompilerServices;
-using System.Text;
 using OrleansStreams.Processing.State;
+using OrleansStreams.Processing.Windows;
 using OrleansStreams.Records;
 using OrleansStreams.Topologies;
 
@@ -24,11 +22,10 @@ internal abstract class WindowProcessor<TKey, TValue> : Processor<TKey, TValue>
 /// </para>
 /// </summary>
 internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
-    TaskContext context,
     StepClock clock,
     WindowAggregateNode<TKey, TValue, TAggregate> node,
     WindowStore<TKey, TAggregate> store,
-    int lateTopic,
+    LateEvents late,
     Emitter<Windowed<TKey>, TAggregate> output) : WindowProcessor<TKey, TValue>, IEventTimeStep, IRestoredStep
 {
     private readonly long _size = node.Windows.SizeMs;
@@ -43,7 +40,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
-            OnLate(raw, start);
+            late.Add(raw, start, start + _size);
             return;
         }
 
@@ -57,7 +54,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
-            OnLate(raw, start);
+            late.Add(raw, start, start + _size);
             return;
         }
 
@@ -116,25 +113,4 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
     private static TAggregate NotNull(TAggregate aggregate) => aggregate is not null ? aggregate : throw new StreamsException(
         StreamsErrorCode.InvalidInput,
         "The aggregate of a window became null: return a value, or drop records with a null value with .Filter((_, value) => value is not null) before GroupByKey.");
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private void OnLate(in RecordView raw, long start)
-    {
-        context.LateRecords++;
-        if (lateTopic < 0)
-        {
-            return;
-        }
-
-        RecordHeader[] headers =
-        [
-            .. raw.GetHeaders(),
-            HeaderOf("late-window-start", start),
-            HeaderOf("late-window-end", start + _size),
-            HeaderOf("late-watermark", clock.RecordWatermark),
-        ];
-        context.Outbox.Append(lateTopic, raw.Timestamp, raw.Key, raw.KeyIsNull, raw.Value, raw.ValueIsNull, headers);
-    }
-
-    private static RecordHeader HeaderOf(string name, long value) => new(name, Encoding.ASCII.GetBytes(value.ToString(CultureInfo.InvariantCulture)));
 }
