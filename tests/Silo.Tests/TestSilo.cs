@@ -44,7 +44,9 @@ public sealed class TestSilo : IAsyncDisposable
         builder.Services.AddSingleton(new FileLogStorageOptions { RootPath = Path.Combine(folder, "logs") });
         builder.Services.AddStreamsGrains(new OrleansStreams.Log.StreamsOptions { Flush = FlushMode.OperatingSystem });
         builder.Services.AddStreamsClient();
-        builder.AddActorRuntime(new SiloSettings { DataPath = folder, Cluster = new ClusterSettings { SiloPort = 0, GatewayPort = 0 } });
+        var settings = new SiloSettings { DataPath = folder, Cluster = new ClusterSettings { SiloPort = 0, GatewayPort = 0 } };
+        builder.Services.AddSingleton(settings);
+        builder.AddActorRuntime(settings);
         builder.Services.AddStreamsApi();
         builder.Services.Configure(configure ?? (_ => { }));
         services?.Invoke(builder.Services);

@@ -24,6 +24,9 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
 
     private const int EstimatedOpBytes = 64;
 
+    // See KeyTable.Warm.
+    private const int KeysAhead = 32;
+
     // A part of a snapshot may meet nothing but free slots.
     private const int SlotsPerPartMax = 1 << 20;
 
@@ -173,8 +176,14 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
 
     public void Apply(ref ByteReader ops, int count)
     {
-        for (; count > 0; count--)
+        for (var ahead = 0; count > 0; count--, ahead--)
         {
+            if (ahead == 0)
+            {
+                WarmNext(ops, count);
+                ahead = KeysAhead;
+            }
+
             var kind = ops.ReadByte();
             var key = ops.ReadBlock();
             switch (kind)
@@ -238,6 +247,22 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
         {
             entries.Add(new StateEntry(-1, -1, _values.ToArray(_table[slot]!), false));
         }
+    }
+
+    private void WarmNext(ByteReader ops, int count)
+    {
+        Span<uint> hashes = stackalloc uint[Math.Min(count, KeysAhead)];
+        foreach (ref var hash in hashes)
+        {
+            var isPut = ops.ReadByte() == PutOp;
+            hash = ByteKeys.Hash(ops.ReadBlock());
+            if (isPut)
+            {
+                ops.ReadBlock();
+            }
+        }
+
+        _table.Warm(hashes);
     }
 
     private OrderedSlots Ordered()

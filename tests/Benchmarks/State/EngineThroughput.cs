@@ -11,7 +11,9 @@ internal static class EngineThroughput
 {
     private const long Events = 4_000_000;
     private const int BatchRecords = 1000;
-    private const long CommitBytes = 1024 * 1024;
+
+    // As many as change 1 MiB, at which a task commits, when all of them have keys of their own.
+    private const int BatchesPerCommit = 16;
 
     public static async Task ReportAsync(int few, int many, ReportOptions options)
     {
@@ -38,9 +40,9 @@ internal static class EngineThroughput
         var sub = builder.Build().SubTopologies[0];
         var engine = new TaskEngine(new TaskPlan { Application = "state", SubTopology = sub, Partition = 0, Outputs = [], Writers = [[]] });
         engine.Begin(1, [0], null);
-        foreach (var batch in Batches(keys, number => number))
+        foreach (var batches in Batches(keys, number => number).Chunk(BatchesPerCommit))
         {
-            Run(engine, [batch]);
+            Run(engine, batches);
         }
 
         engine.Drain();
@@ -49,11 +51,12 @@ internal static class EngineThroughput
 
     private static void Run(TaskEngine engine, byte[][] batches)
     {
-        foreach (var batch in batches)
+        for (var number = 1; number <= batches.Length; number++)
         {
+            var batch = batches[number - 1];
             RecordBatch.StampOffsetAndEpoch(batch, engine.PositionOf(0), 0);
             engine.ProcessBatch(0, batch);
-            if (engine.PendingBytes >= CommitBytes)
+            if (number % BatchesPerCommit == 0)
             {
                 engine.Drain();
             }

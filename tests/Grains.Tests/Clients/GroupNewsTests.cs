@@ -42,7 +42,14 @@ public sealed class GroupNewsTests
         StreamsException? failure = null;
         if (await Task.WhenAny(waiting, _group.NextAsync()) == waiting)
         {
-            // The failure came after the loop had begun: it is said once, to the loop.
+            // The failure came after the loop had begun: it is said once, to the loop. On a busy machine some records come before it.
+            while (waiting.Exception is null && await waiting)
+            {
+                next.Current.Partition.ShouldBe(T0);
+                waiting = next.MoveNextAsync().AsTask();
+                await Task.WhenAny(waiting);
+            }
+
             failure = await Should.ThrowAsync<StreamsException>(() => waiting);
             failure.Code.ShouldBe(StreamsErrorCode.InvalidRequest);
         }

@@ -131,7 +131,7 @@ public sealed class ApplicationTests
     [Fact]
     public async Task A_source_file_that_was_changed_after_lines_of_it_were_committed_is_refused()
     {
-        await using var cluster = await StartedAsync(Lines(), rate: 20_000);
+        await using var cluster = await StartedAsync(Lines(), rate: 1_000);
         await cluster.UntilAsync(status => status.Tasks.Any(task => task.SourceRow > 500));
         await cluster.App.StopAsync();
         cluster.FileOf("rows", Lines().Append("k,1"));

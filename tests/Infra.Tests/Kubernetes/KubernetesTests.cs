@@ -27,7 +27,7 @@ public sealed partial class KubernetesTests
     [InlineData("deployment.yaml", "/health/ready, port: http", "/health/ready, port: web", "there is no port web")]
     [InlineData("deployment.yaml", "/health/ready", "/health/live", "readiness asks")]
     [InlineData("deployment.yaml", "terminationGracePeriodSeconds: 60", "terminationGracePeriodSeconds: 30", "killed while it stops")]
-    [InlineData("deployment.yaml", "\"sleep\", \"5\"", "\"sleep\", \"30\"", "killed while it stops")]
+    [InlineData("deployment.yaml", "\"sleep\", \"5\"", "\"sleep\", \"40\"", "killed while it stops")]
     [InlineData("deployment.yaml", "runAsUser: 1654", "runAsUser: 0", "user 0")]
     [InlineData("deployment.yaml", "runAsNonRoot: true", "runAsNonRoot: false", "root")]
     [InlineData("deployment.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "root file system")]
