@@ -116,6 +116,9 @@ internal sealed record RepartitionTopic(string Name, int? Partitions)
 {
     public const string Suffix = "-repartition";
 
+    /// <summary>Of a topic whose every partition has every record.</summary>
+    public const string BroadcastSuffix = "-broadcast";
+
     /// <summary>The name of the topic that is made for an application.</summary>
     public static string NameIn(string application, string name) => $"{application}-{name}";
 }

@@ -23,6 +23,12 @@ public sealed partial class KTable<TKey, TValue>
     /// <summary>The store that can be queried for it; null when the table is not kept itself, but follows from another by a filter or a mapping.</summary>
     public string? StoreName { get; }
 
+    internal StreamsBuilder Builder => _builder;
+
+    internal TopologyNode Node => _node;
+
+    internal ISerde<TKey> KeySerde => _keySerde;
+
     /// <summary>Keeps the keys for whose values the predicate holds; a key for which it holds no more is deleted.</summary>
     /// <param name="predicate">Answers the same for the same value.</param>
     /// <param name="materialized">Keeps the result in a store of its own; null does without.</param>

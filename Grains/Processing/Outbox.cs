@@ -59,27 +59,17 @@ internal sealed class Outbox
     public void Append(int topic, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
     {
         var count = _partitions[topic].Length;
-        var partition = PartitionOf(topic, keyIsNull ? _taskPartition % count : KeyHash.PartitionFor(key, count));
-        var bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, headers);
-        var builder = partition.Builder;
-        var max = _topics[topic].MaxMessageBytes;
-        if (builder.Count > 0 && builder.SizeBytes + (long)bytes > max)
-        {
-            Seal(partition);
-        }
+        AppendTo(topic, keyIsNull ? _taskPartition % count : KeyHash.PartitionFor(key, count), timestamp, key, keyIsNull, value, valueIsNull, headers);
+    }
 
-        var before = builder.SizeBytes;
-        builder.Append(timestamp, key, keyIsNull, value, valueIsNull, headers);
-        if (builder.SizeBytes > max)
+    /// <summary>Adds a record to every partition.</summary>
+    /// <exception cref="StreamsException">RecordTooLarge.</exception>
+    public void AppendToAll(int topic, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
+    {
+        for (var number = 0; number < _partitions[topic].Length; number++)
         {
-            throw new StreamsException(
-                StreamsErrorCode.RecordTooLarge,
-                $"A result for topic '{_topics[topic].Topic}' needs a batch of {builder.SizeBytes} bytes, the topic takes {max}: raise its max.message.bytes or make results smaller.",
-                WriteOutcome.NotWritten);
+            AppendTo(topic, number, timestamp, key, keyIsNull, value, valueIsNull, headers);
         }
-
-        _pendingBytes += builder.SizeBytes - before;
-        Records++;
     }
 
     /// <summary>Tells every partition of a topic how far this task's event time has come.</summary>
@@ -149,6 +139,31 @@ internal sealed class Outbox
 
             (_partitions[topic][number] ??= new OutputPartition(topic, number)).NextSequence = next;
         }
+    }
+
+    private void AppendTo(int topic, int number, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
+    {
+        var partition = PartitionOf(topic, number);
+        var bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, headers);
+        var builder = partition.Builder;
+        var max = _topics[topic].MaxMessageBytes;
+        if (builder.Count > 0 && builder.SizeBytes + (long)bytes > max)
+        {
+            Seal(partition);
+        }
+
+        var before = builder.SizeBytes;
+        builder.Append(timestamp, key, keyIsNull, value, valueIsNull, headers);
+        if (builder.SizeBytes > max)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.RecordTooLarge,
+                $"A result for topic '{_topics[topic].Topic}' needs a batch of {builder.SizeBytes} bytes, the topic takes {max}: raise its max.message.bytes or make results smaller.",
+                WriteOutcome.NotWritten);
+        }
+
+        _pendingBytes += builder.SizeBytes - before;
+        Records++;
     }
 
     private OutputPartition PartitionOf(int topic, int number)

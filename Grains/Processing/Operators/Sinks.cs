@@ -14,6 +14,20 @@ internal sealed class RecordWriter<TKey, TValue>(TaskContext context, Produced<T
 
     public void Write(int topic, in RecordView raw, long timestamp, TKey key, TValue value)
     {
+        var isNull = Serialize(key, value);
+        context.Outbox.Append(topic, timestamp, _key.Span, key is null, _value.Span, isNull, HeadersOf(raw));
+    }
+
+    /// <summary>Writes a record to every partition of a topic.</summary>
+    public void WriteToAll(int topic, in RecordView raw, long timestamp, TKey key, TValue value)
+    {
+        var isNull = Serialize(key, value);
+        context.Outbox.AppendToAll(topic, timestamp, _key.Span, key is null, _value.Span, isNull, HeadersOf(raw));
+    }
+
+    /// <returns>Whether the value is null.</returns>
+    private bool Serialize(TKey key, TValue value)
+    {
         _key.Clear();
         _value.Clear();
         if (key is not null)
@@ -27,15 +41,22 @@ internal sealed class RecordWriter<TKey, TValue>(TaskContext context, Produced<T
             produced.ValueSerde.Serialize(value, _value);
         }
 
-        var headers = context.Headers ?? (raw.HeaderCount == 0 ? null : raw.GetHeaders());
-        context.Outbox.Append(topic, timestamp, _key.Span, key is null, _value.Span, isNull, headers);
+        return isNull;
     }
+
+    private RecordHeader[]? HeadersOf(in RecordView raw) => context.Headers ?? (raw.HeaderCount == 0 ? null : raw.GetHeaders());
 }
 
 /// <summary>Writes records to a topic.</summary>
 internal sealed class SinkProcessor<TKey, TValue>(int topic, RecordWriter<TKey, TValue> writer) : Processor<TKey, TValue>
 {
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value) => writer.Write(topic, raw, timestamp, key, value);
+}
+
+/// <summary>Writes records to every partition of a topic.</summary>
+internal sealed class BroadcastSinkProcessor<TKey, TValue>(int topic, RecordWriter<TKey, TValue> writer) : Processor<TKey, TValue>
+{
+    public override void Process(in RecordView raw, long timestamp, TKey key, TValue value) => writer.WriteToAll(topic, raw, timestamp, key, value);
 }
 
 /// <summary>Writes each record to the topic that it chooses.</summary>

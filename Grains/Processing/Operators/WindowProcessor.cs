@@ -1,4 +1,5 @@
 using OrleansStreams.Processing.State;
+using OrleansStreams.Processing.Tables;
 using OrleansStreams.Processing.Windows;
 using OrleansStreams.Records;
 using OrleansStreams.Topologies;
@@ -31,6 +32,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
     private readonly long _size = node.Windows.SizeMs;
     private readonly long _closeDelay = node.Windows.SizeMs + node.Windows.GraceMs;
     private readonly WindowAggregator<TKey, TValue, TAggregate> _aggregator = node.Aggregator;
+    private readonly KeyBytes<TKey> _keys = new(node.KeySerde, keepsKey: true);
     private long _lastStart = long.MinValue / 2;
 
     public long NextDue { get; private set; } = long.MaxValue;
@@ -58,7 +60,9 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
             return;
         }
 
-        ref var aggregate = ref Touch(raw, start, out var stored, out var isNew);
+        // What timers emit, as a join's record without a partner, has no source record to take the key's bytes from.
+        NextDue = Math.Min(NextDue, start + _closeDelay);
+        ref var aggregate = ref store.Touch(_keys.Of(raw, key), start, out var stored, out var isNew);
         aggregate = NotNull(isNew ? _aggregator.First(stored, value) : _aggregator.Next(stored, value, aggregate));
     }
 
