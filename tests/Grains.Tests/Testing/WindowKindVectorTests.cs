@@ -183,7 +183,7 @@ public sealed class WindowKindVectorTests
         driver.CloseInputs();
         Read("sessions").ShouldBe([2007], "two sessions, each begun with 1000");
         Read("max").ShouldBe([4]);
-        Read("sliding").ShouldBe([1001, 1005, 1006, 1006, 1002]);
+        Read("sliding").ShouldBe([1001, 1005, 1004, 1006, 1002], "[5,10] [9,14] [11,16] [13,18] [15,20]");
         Read("hopping").ShouldBe([5, 7, 2]);
 
         long[] Read(string topic) => [.. driver.CreateOutput(topic, Serdes.Utf8, Serdes.Int64).ReadAll().Select(record => record.Value)];
