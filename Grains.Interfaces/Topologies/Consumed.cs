@@ -171,6 +171,9 @@ public sealed record Materialized<TValue>
 
     internal long RetentionMs { get; init; }
 
+    /// <summary>The same store with values of another kind.</summary>
+    internal Materialized<TOther> Of<TOther>(ISerde<TOther> valueSerde) => new(StoreName, valueSerde, RetentionMs);
+
     /// <summary>
     /// How long after its end, in event time, a closed window can still be queried (a day by default; at most a million windows a task). Open windows are always kept.
     /// </summary>

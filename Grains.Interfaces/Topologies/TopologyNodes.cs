@@ -31,6 +31,9 @@ internal abstract class TopologyNode
     /// <summary>The state stores that it keeps, in the order in which its step makes them.</summary>
     public virtual IReadOnlyList<string> Stores => [];
 
+    /// <summary>The state stores that it uses and a step before it keeps.</summary>
+    public virtual IReadOnlyList<string> SharedStores => [];
+
     /// <summary>The topics that it writes.</summary>
     public virtual IEnumerable<string> Writes => [];
 

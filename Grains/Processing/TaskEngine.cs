@@ -70,13 +70,14 @@ internal sealed class TaskEngine
     private readonly OutputWatermarks _outputWatermarks;
     private readonly bool _hasGenerators;
     private bool _hasChanges;
+    private bool _isStarted;
 
     public TaskEngine(TaskPlan plan)
     {
         _plan = plan;
         _watermarks = new WatermarkTracker(InputsOf(plan));
         _outbox = new Outbox(plan.Outputs, plan.Partition);
-        _context = new TaskContext(_watermarks, _outbox);
+        _context = new TaskContext(plan, _watermarks, _outbox);
         _graph = new TaskGraph(plan.SubTopology, _context);
         _upstreams = [.. plan.Writers.Select(writers => new UpstreamWatermarks(writers))];
         _outputWatermarks = new OutputWatermarks(plan, _watermarks);
@@ -147,13 +148,28 @@ internal sealed class TaskEngine
         _state.File = identity;
     }
 
+    /// <summary>
+    /// Lets processors begin, once nothing more is restored: what they wait for is known from then on. The first batch, line or advance of time does so too.
+    /// </summary>
+    /// <exception cref="StreamsException">InvalidInput when user code failed; InvalidConfig.</exception>
+    public void Start()
+    {
+        if (!_isStarted)
+        {
+            _isStarted = true;
+            Guarded("beginning of its processors", _graph.Start);
+        }
+    }
+
     /// <summary>Processes one whole batch of an input.</summary>
     /// <exception cref="StreamsException">InvalidInput when user code failed; SerializationFailed, InvalidTimestamp, RecordTooLarge, CorruptBatch.</exception>
     public void ProcessBatch(int input, ReadOnlyMemory<byte> batch)
     {
+        Start();
         var reader = new RecordBatchReader(batch);
         var header = reader.Header;
         _hasChanges = true;
+        _context.Input = input;
         _watermarks.MarkActive(input);
         _outputWatermarks.AppendActive(_outbox);
         if (header.IsControl)
@@ -215,6 +231,7 @@ internal sealed class TaskEngine
     /// <exception cref="StreamsException">InvalidInput, naming file and line; RecordTooLarge.</exception>
     public void ProcessLine(ReadOnlySpan<byte> line, FilePosition next)
     {
+        Start();
         _hasChanges = true;
         if (!line.IsEmpty)
         {
@@ -241,6 +258,7 @@ internal sealed class TaskEngine
     /// <summary>The source file came to its end: every partition of the topics that this task writes is told, once, through the outbox.</summary>
     public void EndOfFile()
     {
+        Start();
         _hasChanges = true;
         _watermarks.EndInput(0);
         Guarded("windows that closed at the end of the file", RaiseWatermark);
@@ -263,6 +281,7 @@ internal sealed class TaskEngine
     public void AdvanceTime(long nowMs)
     {
         SetClock(nowMs);
+        Start();
         if (_watermarks.HasIdleness)
         {
             var hasRisen = _watermarks.Advance(nowMs);
