@@ -74,7 +74,7 @@ public sealed record KeyValueStoreDefinition<TKey, TValue> : StoreDefinition
 
     /// <summary>
     /// Forgets an entry that was not written for a time of event time: when the watermark reaches the time of its last write plus this. The time of a write is that of the record that is
-    /// being processed, of several the latest, and in punctuators the watermark. Reading an entry does not keep it.
+    /// being processed, of several the latest, and in punctuators the watermark. Reading an entry does not keep it. At the end of the input what is there stays.
     /// </summary>
     /// <exception cref="StreamsException">InvalidConfig when it is below 1 ms or above 1000 years.</exception>
     public KeyValueStoreDefinition<TKey, TValue> WithTimeToLive(TimeSpan timeToLive) => this with { TimeToLiveMs = TimeToLive.Milliseconds(timeToLive) };
@@ -101,7 +101,7 @@ public sealed record TimedStoreDefinition<TKey, TValue> : StoreDefinition
 
     internal override string Shape => $"{Name} by time key {KeySerde.Name} value {ValueSerde.Name}{(RetentionMs is { } retention ? $" retention {retention}" : string.Empty)}";
 
-    /// <summary>Forgets entries when the watermark reaches their end plus a time.</summary>
+    /// <summary>Forgets entries when the watermark reaches their end plus a time. At the end of the input what is there stays.</summary>
     /// <exception cref="StreamsException">InvalidConfig when it is negative or above 1000 years.</exception>
     public TimedStoreDefinition<TKey, TValue> WithRetention(TimeSpan retention) => this with { RetentionMs = EventTimes.Milliseconds(retention, 0, "A store's retention") };
 

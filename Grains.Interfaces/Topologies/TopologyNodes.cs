@@ -220,7 +220,7 @@ internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
 {
     public ISerde<TKey> KeySerde { get; } = keySerde;
 
-    public Materialized<TAggregate> Materialized { get; } = materialized;
+    public Materialized<TAggregate> Materialized { get; } = materialized.ForWindows();
 
     public WindowAggregator<TKey, TValue, TAggregate> Aggregator { get; } = aggregator;
 

@@ -69,7 +69,7 @@ internal abstract class TimedWindowNode<TKey, TValue, TAggregate>(
 
     public WindowEmit Emit { get; } = grouped.Emit;
 
-    public Materialized<TAggregate> Materialized { get; } = materialized;
+    public Materialized<TAggregate> Materialized { get; } = materialized.ForWindows();
 
     public WindowAggregator<TKey, TValue, TAggregate> Aggregator { get; } = aggregator;
 

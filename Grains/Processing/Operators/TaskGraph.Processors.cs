@@ -62,8 +62,8 @@ internal sealed partial class TaskGraph
     }
 
     /// <summary>Keeps when the keys of a store were written, if they live for a time only.</summary>
-    private WriteTimes<TKey>? TimesOf<TKey>(string store, ISerde<TKey> keySerde, long? timeToLiveMs) => timeToLiveMs is { } timeToLive
-        ? new WriteTimes<TKey>(Keep(new TimedStore<TKey, Present>(TimeToLive.StoreOf(store), TimedOrder.Start, 0, keySerde, new PresentSerde())), timeToLive)
+    private WriteTimes<TKey>? TimesOf<TKey>(TopologyNode node, string store, ISerde<TKey> keySerde, long? timeToLiveMs) => timeToLiveMs is { } timeToLive
+        ? new WriteTimes<TKey>(Keep(new TimedStore<TKey, Present>(TimeToLive.StoreOf(store), TimedOrder.Start, 0, keySerde, new PresentSerde())), timeToLive, ClockOf(node))
         : null;
 
     /// <summary>Lets a store's keys be forgotten when their time has come.</summary>
@@ -82,7 +82,7 @@ internal sealed partial class TaskGraph
         public void Visit<TKey, TValue>(KeyValueStoreDefinition<TKey, TValue> definition)
         {
             var store = graph.Keep(new KeyValueStore<TKey, TValue>(definition.Name, definition.KeySerde, definition.ValueSerde));
-            var times = graph.TimesOf(definition.Name, definition.KeySerde, definition.TimeToLiveMs);
+            var times = graph.TimesOf(node, definition.Name, definition.KeySerde, definition.TimeToLiveMs);
             var state = new KeyValueState<TKey, TValue>(store, graph.ProcessorTime, times);
             graph.Expire(node, times, state);
             graph._states.Add(definition, state);
@@ -91,7 +91,7 @@ internal sealed partial class TaskGraph
         public void Visit<TKey, TValue>(TimedStoreDefinition<TKey, TValue> definition)
         {
             var store = graph.Keep(new TimedStore<TKey, TValue>(definition.Name, TimedOrder.End, 0, definition.KeySerde, definition.ValueSerde));
-            var state = new TimedState<TKey, TValue>(store, definition.RetentionMs);
+            var state = new TimedState<TKey, TValue>(store, definition.RetentionMs, graph.ClockOf(node));
             graph._states.Add(definition, state);
             if (definition.RetentionMs is not null)
             {

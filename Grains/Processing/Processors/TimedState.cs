@@ -1,13 +1,12 @@
 using System.Diagnostics.CodeAnalysis;
 using OrleansStreams.Processing.Operators;
 using OrleansStreams.Processing.State;
-using OrleansStreams.Processing.Watermarks;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing.Processors;
 
 /// <summary>A store by key and time as processors see it.</summary>
-internal sealed class TimedState<TKey, TValue>(TimedStore<TKey, TValue> store, long? retentionMs) : ITimedState<TKey, TValue>, IEventTimeStep, IRestoredStep
+internal sealed class TimedState<TKey, TValue>(TimedStore<TKey, TValue> store, long? retentionMs, StepClock clock) : ITimedState<TKey, TValue>, IEventTimeStep, IRestoredStep
 {
     public string Name => store.Name;
 
@@ -82,7 +81,14 @@ internal sealed class TimedState<TKey, TValue>(TimedStore<TKey, TValue> store, l
 
     public void OnWatermark(long watermark)
     {
-        store.ExpireUpTo(watermark == WatermarkTracker.End ? watermark : watermark - retentionMs!.Value);
+        if (clock.IsEnding)
+        {
+            // That nothing comes any more is no time that has passed.
+            NextDue = long.MaxValue;
+            return;
+        }
+
+        store.ExpireUpTo(watermark - retentionMs!.Value);
         Restored();
     }
 

@@ -1,5 +1,4 @@
 using OrleansStreams.Processing.Operators;
-using OrleansStreams.Processing.Watermarks;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing.State;
@@ -21,7 +20,7 @@ internal interface IMortal<in TKey>
 /// </code>
 /// A write costs a look-up and, with a later time, a change of that entry, whose place in the queue is put right only when its old time comes; to forget a key costs O(log n) of the number of keys.
 /// </summary>
-internal sealed class WriteTimes<TKey>(TimedStore<TKey, Present> times, long timeToLiveMs) : IEventTimeStep, IRestoredStep
+internal sealed class WriteTimes<TKey>(TimedStore<TKey, Present> times, long timeToLiveMs, StepClock clock) : IEventTimeStep, IRestoredStep
 {
     // Written before the first event: forgotten with the first watermark unless written again before.
     private const long BeforeAll = -2 * EventTimes.Max;
@@ -64,8 +63,14 @@ internal sealed class WriteTimes<TKey>(TimedStore<TKey, Present> times, long tim
     /// <summary>Forgets what was not written for too long, by time and key bytes.</summary>
     public void OnWatermark(long watermark)
     {
-        var upTo = watermark == WatermarkTracker.End ? watermark : watermark - timeToLiveMs;
-        while (times.TakeExpired(upTo, _due, out var time))
+        if (clock.IsEnding)
+        {
+            // That nothing comes any more is no time that has passed.
+            NextDue = long.MaxValue;
+            return;
+        }
+
+        while (times.TakeExpired(watermark - timeToLiveMs, _due, out var time))
         {
             foreach (var entry in _due)
             {
