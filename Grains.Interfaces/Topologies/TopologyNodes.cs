@@ -216,11 +216,16 @@ internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
     TumblingWindows windows,
     string? lateTopic,
     Materialized<TAggregate> materialized,
-    WindowAggregator<TKey, TValue, TAggregate> aggregator) : WindowAggregateNode(id, name, parent, materialized.StoreName, windows, lateTopic)
+    WindowAggregator<TKey, TValue, TAggregate> aggregator)
+    : WindowAggregateNode(id, name, parent, materialized.StoreName, windows, lateTopic), IWindowedNode<TKey, TAggregate>
 {
     public ISerde<TKey> KeySerde { get; } = keySerde;
 
     public Materialized<TAggregate> Materialized { get; } = materialized.ForWindows();
+
+    ISerde<TAggregate> IWindowedNode<TKey, TAggregate>.ValueSerde => Materialized.ValueSerde;
+
+    long IWindowedNode<TKey, TAggregate>.CloseDelayMs => Windows.GraceMs;
 
     public WindowAggregator<TKey, TValue, TAggregate> Aggregator { get; } = aggregator;
 
