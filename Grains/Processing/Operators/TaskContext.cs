@@ -25,6 +25,9 @@ internal sealed class TaskContext(WatermarkTracker watermarks, Outbox outbox)
     /// <summary>Headers for what is written while a step sets them; null means those of the source's record.</summary>
     public RecordHeader[]? Headers { get; set; }
 
+    /// <summary>How far the record has come that is being processed.</summary>
+    public RecordPhase Phase { get; set; }
+
     public long LateRecords { get; set; }
 
     /// <summary>Records that were skipped as their source is configured to.</summary>
