@@ -4,6 +4,7 @@ namespace OrleansStreams.Processing;
 internal sealed partial class StreamTask
 {
     private readonly List<PoisonRecord> _poison = [];
+    private bool _isRebuilding;
 
     /// <summary>
     /// Commits of all tasks of a process fall due together, at the multiples of the interval on its clock: what their journals append then goes to the disk, or to the database, in one round. Each task
@@ -32,10 +33,14 @@ internal sealed partial class StreamTask
     {
         _environment.Logger.RebuiltForPoisonRecord(_name, poison.Reason);
         _poison.Add(poison);
+
+        // What is in memory must not be committed any more, whatever ends this.
+        _isRebuilding = true;
         await _commit;
         var engine = await RestoreEngineAsync(_stop.Token);
         _poison.ForEach(engine.TakeOut);
         _engine = engine;
+        _isRebuilding = false;
     }
 
     /// <exception cref="StreamsException">StateTooLarge.</exception>

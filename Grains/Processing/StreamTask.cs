@@ -189,7 +189,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         {
             await RunInputsAsync();
         }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested && !_isRebuilding)
         {
             // Waiting ends with a stop; what was processed is still committed.
         }
