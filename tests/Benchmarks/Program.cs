@@ -13,6 +13,7 @@ using OrleansStreams.Benchmarks.State;
     ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
     ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
+    ("results", ReportOptions.Usage, rest => Report(rest, ResultLatencyReport.RunAsync)),
     ("cluster", ReportOptions.Usage, rest => Report(rest, ClusterReport.RunAsync)),
     ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
     ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),
