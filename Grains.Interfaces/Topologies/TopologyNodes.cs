@@ -84,6 +84,9 @@ internal abstract class TopicSourceNode(int id, string name, string topic) : Top
 
     public abstract WatermarkStrategy Watermarks { get; }
 
+    /// <summary>What becomes of its poison records, if it says so itself.</summary>
+    public abstract ErrorPolicy? Errors { get; }
+
     /// <summary>Whether event times are others than the records' timestamps, or watermarks come from a generator: then upstream tasks' watermarks say nothing about them.</summary>
     public abstract bool HasOwnTime { get; }
 
@@ -100,6 +103,8 @@ internal sealed class TopicSourceNode<TKey, TValue>(int id, string name, string 
     public Consumed<TKey, TValue> Consumed { get; } = consumed;
 
     public override WatermarkStrategy Watermarks => Consumed.Watermarks;
+
+    public override ErrorPolicy? Errors => Consumed.Errors;
 
     public override bool HasOwnTime => Consumed.Time != EventTimeKind.RecordTimestamp || Consumed.Generator is not null;
 
