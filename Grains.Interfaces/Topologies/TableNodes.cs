@@ -32,10 +32,14 @@ internal abstract class TableNode<TKey, TValue>(int id, string name, ISerde<TKey
 
     public override bool KeepsKey => Parents.All(parent => parent.KeepsKey);
 
-    public override IReadOnlyList<string> Stores => Materialized is null ? [] : [Materialized.StoreName];
+    public override IReadOnlyList<string> Stores =>
+        Materialized is null ? [] : Materialized.TimeToLiveMs is null ? [Materialized.StoreName] : [Materialized.StoreName, TimeToLive.StoreOf(Materialized.StoreName)];
+
+    // A key whose time to live is over is deleted with that time, when the watermark is there.
+    public override long? EmitDelayMs => Materialized?.TimeToLiveMs is null ? null : 0;
 
     /// <summary>The store's part of the shape.</summary>
-    protected string StoreShape => Materialized is null ? string.Empty : $" store {Materialized.StoreName} key {KeySerde.Name} value {Materialized.ValueSerde.Name}";
+    protected string StoreShape => Materialized is null ? string.Empty : $" store {Materialized.StoreName} key {KeySerde.Name} value {Materialized.ValueSerde.Name}{TimeToLive.ShapeOf(Materialized.TimeToLiveMs)}";
 }
 
 /// <summary>A stream taken for the changes of a table.</summary>

@@ -69,7 +69,7 @@ internal abstract class TimedWindowNode<TKey, TValue, TAggregate>(
 
     public WindowEmit Emit { get; } = grouped.Emit;
 
-    public Materialized<TAggregate> Materialized { get; } = materialized;
+    public Materialized<TAggregate> Materialized { get; } = materialized.ForWindows();
 
     ISerde<TAggregate> IWindowedNode<TKey, TAggregate>.ValueSerde => Materialized.ValueSerde;
 
