@@ -74,6 +74,8 @@ public sealed record Consumed<TKey, TValue>
 
     internal long EarliestTime { get; init; }
 
+    internal ErrorPolicy? Errors { get; init; }
+
     /// <summary>Takes the event time from the record's content.</summary>
     public Consumed<TKey, TValue> WithEventTime(EventTimeExtractor<TKey, TValue> extractor)
     {
@@ -96,6 +98,16 @@ public sealed record Consumed<TKey, TValue>
 
     /// <summary>Says what becomes of records without a usable event time; without this call the task fails on them.</summary>
     public Consumed<TKey, TValue> WithInvalidTimestamps(InvalidTimestampPolicy policy) => this with { InvalidTimestamps = policy };
+
+    /// <summary>
+    /// Says what becomes of records of this topic on which the application fails, from their deserialization on; without this call it is what <see cref="StreamsBuilder.OnError"/> says. Behind a
+    /// repartitioning that one holds, because there another topic is read.
+    /// </summary>
+    public Consumed<TKey, TValue> OnError(ErrorPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        return this with { Errors = policy };
+    }
 
     /// <summary>Takes negative event times for times before 1970; without this call they are invalid, as -1 is how Kafka says that there is none.</summary>
     public Consumed<TKey, TValue> AllowTimesBefore1970() => this with { EarliestTime = -EventTimes.Max };
@@ -171,8 +183,26 @@ public sealed record Materialized<TValue>
 
     internal long RetentionMs { get; init; }
 
+    /// <summary>The same store with values of another kind.</summary>
+    internal Materialized<TOther> Of<TOther>(ISerde<TOther> valueSerde) => new(StoreName, valueSerde, RetentionMs) { TimeToLiveMs = TimeToLiveMs };
+
+    /// <summary>Null: keys are kept until they are deleted.</summary>
+    internal long? TimeToLiveMs { get; init; }
+
     /// <summary>
     /// How long after its end, in event time, a closed window can still be queried (a day by default; at most a million windows a task). Open windows are always kept.
     /// </summary>
     public Materialized<TValue> WithRetention(TimeSpan retention) => this with { RetentionMs = EventTimes.Milliseconds(retention, 0, "A store's retention") };
+
+    /// <summary>
+    /// Forgets a key of a table or of an aggregate without windows that was not written for a time of event time: when the watermark reaches the latest event time of its writes plus this. Reading a key does not
+    /// keep it. What follows the table is told a deletion with that time; an aggregate begins anew with the key's next record. At the end of the input what is there stays.
+    /// </summary>
+    /// <exception cref="StreamsException">InvalidConfig when it is below 1 ms or above 1000 years; windows refuse it, whose state has its own end (<see cref="WithRetention"/>).</exception>
+    public Materialized<TValue> WithTimeToLive(TimeSpan timeToLive) => this with { TimeToLiveMs = TimeToLive.Milliseconds(timeToLive) };
+
+    /// <exception cref="StreamsException">InvalidConfig with a time to live.</exception>
+    internal Materialized<TValue> ForWindows() => TimeToLiveMs is null
+        ? this
+        : throw Topology.Invalid($"The windows in store '{StoreName}' cannot have a time to live: they go when they have closed and their retention is over; use WithRetention.");
 }

@@ -58,5 +58,5 @@ public sealed partial class KTable<TKey, TValue>
 
     /// <summary>The stores that are looked into when a table is read.</summary>
     private static HashSet<string> StoresRead(TopologyNode table) =>
-        table.Stores.Count > 0 ? [.. table.Stores] : [.. table.Parents.SelectMany(StoresRead)];
+        table.Stores.Count > 0 && table is not IPartlyKeptTable ? [.. table.Stores] : [.. table.Stores, .. table.Parents.SelectMany(StoresRead)];
 }

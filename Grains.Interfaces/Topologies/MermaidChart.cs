@@ -9,11 +9,12 @@ internal sealed class MermaidChart
     private readonly StringBuilder _text = new("flowchart TD\n");
     private readonly StringBuilder _edges = new();
     private readonly Dictionary<string, string> _topics = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _stores = new(StringComparer.Ordinal);
 
     public static string Of(Topology topology)
     {
         var chart = new MermaidChart();
-        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics)).Distinct(StringComparer.Ordinal))
+        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics).Concat(sub.DeadLetterTopics)).Distinct(StringComparer.Ordinal))
         {
             chart.AddTopic(topic);
         }
@@ -41,6 +42,12 @@ internal sealed class MermaidChart
             if (node is TopicSourceNode source)
             {
                 Line(_edges, $"    {_topics[source.Topic]} --> node{node.Id}");
+                AddDeadLetters(node, sub.Errors[sub.Sources.IndexOf(source)]);
+            }
+
+            if (node is FileSourceNode)
+            {
+                AddDeadLetters(node, sub.Errors[0]);
             }
 
             foreach (var parent in node.Parents)
@@ -52,7 +59,13 @@ internal sealed class MermaidChart
             foreach (var store in node.Stores)
             {
                 Line(_text, $"        store{node.Id}_{stores}[(\"{Label(store)}\")]");
-                Line(_edges, $"    node{node.Id} --- store{node.Id}_{stores++}");
+                Line(_edges, $"    node{node.Id} --- store{node.Id}_{stores}");
+                _stores.Add(store, string.Create(CultureInfo.InvariantCulture, $"store{node.Id}_{stores++}"));
+            }
+
+            foreach (var store in node.SharedStores)
+            {
+                Line(_edges, $"    node{node.Id} --- {_stores[store]}");
             }
 
             foreach (var topic in node.Writes)
@@ -62,6 +75,14 @@ internal sealed class MermaidChart
         }
 
         Line(_text, $"    end");
+    }
+
+    private void AddDeadLetters(TopologyNode node, ErrorPolicy policy)
+    {
+        if (policy.Topic is { } topic)
+        {
+            Line(_edges, $"    node{node.Id} -. errors .-> {_topics[topic]}");
+        }
     }
 
     /// <summary>What the name and the lines do not say already.</summary>

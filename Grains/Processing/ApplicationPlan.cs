@@ -36,7 +36,7 @@ internal sealed class ApplicationPlan
     {
         var made = topology.SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => source.Topic).ToHashSet(StringComparer.Ordinal);
         var found = new Dictionary<string, TopicDescription>(StringComparer.Ordinal);
-        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics)).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
+        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics).Concat(sub.DeadLetterTopics)).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
             if (!made.Contains(topic))
             {
@@ -73,8 +73,9 @@ internal sealed class ApplicationPlan
             Partition = int.Parse(parts[1], CultureInfo.InvariantCulture),
             InputTopics = [.. sub.InputTopics.Select(topic => _topics[topic].Name)],
             ByMarkers = [.. sub.InputTopics.Select(topic => _marked.Contains(sub, topic))],
-            Outputs = [.. sub.OutputTopics.Select(OutputOf)],
+            Outputs = [.. sub.OutputTopics.Select(OutputOf), .. sub.DeadLetterTopics.Select(topic => OutputOf(topic) with { IsDeadLetter = true })],
             Writers = [.. sub.InputTopics.Select(WritersOf)],
+            Guarantee = options.Guarantee,
             SnapshotBytesMin = options.SnapshotBytesMin,
         };
     }

@@ -15,6 +15,7 @@ using OrleansStreams.Benchmarks.State;
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
     ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
     ("nexmark", NexmarkOptions.Usage, rest => NexmarkOptions.Parse(rest) is { } options ? Task.FromResult(NexmarkReport.Run(options)) : null),
+    ("results", ReportOptions.Usage, rest => Report(rest, ResultLatencyReport.RunAsync)),
     ("cluster", ReportOptions.Usage, rest => Report(rest, ClusterReport.RunAsync)),
     ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
     ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),

@@ -29,9 +29,17 @@ internal sealed class LatencyBenchmark(BenchmarkSilo silo)
     public async Task<LatencyPercentiles> RunAsync(string topic, int valueBytes, double perSecond, TimeSpan duration)
     {
         await silo.Client.Admin.CreateTopicAsync(topic, 1, new TopicConfig { RetentionMs = -1 });
+        var latency = await RunAsync(topic, topic, [null], valueBytes, perSecond, duration);
+        await silo.Client.Admin.DeleteTopicAsync(topic);
+        return latency;
+    }
+
+    /// <summary>The same from one topic to another, whose records bear the stamps of those that they come from, one for each.</summary>
+    public async Task<LatencyPercentiles> RunAsync(string input, string output, byte[]?[] keys, int valueBytes, double perSecond, TimeSpan duration)
+    {
         var total = (int)(perSecond * duration.TotalSeconds);
         var latencies = new double[total];
-        var consuming = ConsumeAsync(topic, latencies);
+        var consuming = ConsumeAsync(output, latencies);
         await using (var producer = silo.Client.CreateProducer(Serdes.Bytes, new Stamp(valueBytes), Options))
         {
             // The pace is kept in steps of the system's timer; all that is due at a step bears the step's time, so that a wait for room in the
@@ -43,7 +51,7 @@ internal sealed class LatencyBenchmark(BenchmarkSilo silo)
                 var due = Math.Min(total, (int)(Stopwatch.GetElapsedTime(began, now).TotalSeconds * perSecond) + 1);
                 for (; sent < due; sent++)
                 {
-                    var accepted = producer.EnqueueAsync(new ProducerRecord<byte[], long>(topic, null, now));
+                    var accepted = producer.EnqueueAsync(new ProducerRecord<byte[], long>(input, keys[sent % keys.Length], now));
                     if (!accepted.IsCompletedSuccessfully)
                     {
                         await accepted;
@@ -55,7 +63,6 @@ internal sealed class LatencyBenchmark(BenchmarkSilo silo)
         }
 
         await consuming;
-        await silo.Client.Admin.DeleteTopicAsync(topic);
         return LatencyPercentiles.Of(latencies[(total / 10)..]);
     }
 
@@ -100,7 +107,7 @@ internal sealed class LatencyBenchmark(BenchmarkSilo silo)
     }
 
     /// <summary>A time at the start of a value of a given size.</summary>
-    private sealed class Stamp(int valueBytes) : ISerde<long>
+    internal sealed class Stamp(int valueBytes) : ISerde<long>
     {
         private readonly byte[] _rest = Workload.Value(Math.Max(0, valueBytes - sizeof(long)));
 

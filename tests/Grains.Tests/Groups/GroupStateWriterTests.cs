@@ -13,23 +13,24 @@ public sealed class GroupStateWriterTests
     public GroupStateWriterTests() => _writer = new GroupStateWriter(_stored, _group.Machine, () => _group.Now);
 
     [Fact]
-    public async Task Commits_that_come_while_a_write_runs_share_the_next_one()
+    public void Commits_that_come_while_a_write_runs_share_the_next_one() => Turns.Run(async () =>
     {
         var first = Commit(1);
         var waiting = Enumerable.Range(2, 50).Select(o => Commit(o)).ToArray();
         _stored.Writes.Count.ShouldBe(1);
         _stored.Complete();
         await first;
+        await Turns.Settle();
         waiting.ShouldAllBe(t => !t.IsCompleted);
         _stored.Writes.Count.ShouldBe(2);
         _stored.Complete();
         await Task.WhenAll(waiting);
         _stored.Writes.Count.ShouldBe(2);
         _stored.Writes.Select(w => w.Offsets.Single().Offset).ShouldBe([1, 51]);
-    }
+    });
 
     [Fact]
-    public async Task Nothing_is_written_when_nothing_changed()
+    public void Nothing_is_written_when_nothing_changed() => Turns.Run(async () =>
     {
         var first = Commit(1);
         _stored.Complete();
@@ -37,10 +38,10 @@ public sealed class GroupStateWriterTests
         await _writer.DurableAsync();
         _stored.Writes.Count.ShouldBe(1);
         _writer.LastProof.ShouldBe(_group.Now);
-    }
+    });
 
     [Fact]
-    public async Task A_failed_write_fails_everybody_who_waits_and_everybody_after()
+    public void A_failed_write_fails_everybody_who_waits_and_everybody_after() => Turns.Run(async () =>
     {
         var first = Commit(1);
         var second = Commit(2);
@@ -50,7 +51,7 @@ public sealed class GroupStateWriterTests
         await Should.ThrowAsync<IOException>(Commit(3));
         _stored.Writes.Count.ShouldBe(1);
         _writer.LastProof.ShouldBeNull();
-    }
+    });
 
     private Task Commit(long offset)
     {
