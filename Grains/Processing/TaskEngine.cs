@@ -36,6 +36,9 @@ internal sealed record TaskPlan
     /// <summary>What results are worth after a crash.</summary>
     public ProcessingGuarantee Guarantee { get; init; }
 
+    /// <summary>The topics that follow from what this sub-topology writes, as the topology calls them: none of its own inputs waits for those among its inputs.</summary>
+    public IReadOnlySet<string> FedTopics { get; init; } = new HashSet<string>();
+
     /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
 
@@ -479,7 +482,7 @@ internal sealed partial class TaskEngine
 
     private static TrackedInput[] InputsOf(TaskPlan plan) => plan.SubTopology.File is { } file
         ? [new TrackedInput(file.Watermarks, file.Watermarks is null ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes)]
-        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input)))];
+        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic)))];
 
     private static WatermarkOrigin OriginOf(TaskPlan plan, TopicSourceNode source, int input) =>
         IsByMarkers(plan, input) ? WatermarkOrigin.Markers : source.HasOwnWatermarks ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes;

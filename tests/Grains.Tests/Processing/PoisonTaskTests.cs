@@ -86,7 +86,7 @@ public sealed class PoisonTaskTests
 
         topics.Records(Output).Select(KeyOf).Order(StringComparer.Ordinal).ShouldBe(Enumerable.Range(0, policies.Length).Select(i => $"good{i}"));
         topics.Records(Dead).Select(KeyOf).Order(StringComparer.Ordinal).ShouldBe(["bad0", "bad4"]);
-        topics.Records("other").Select(KeyOf).Order(StringComparer.Ordinal).ShouldBe(["bad1", "bad2", "bad5"], "the one that the task had failed on, too");
+        topics.Records("other").Select(KeyOf).Order(StringComparer.Ordinal).ShouldBe(["bad1", "bad2", "bad5"]);
     });
 
     [Fact]
