@@ -136,4 +136,7 @@ public enum StreamsErrorCode : short
 
     /// <summary>A task of a running application starts, restores its state, or is about to be restarted.</summary>
     TaskNotReady = 1013,
+
+    /// <summary>A task's state has outgrown the memory that it may take; what was committed before is kept.</summary>
+    StateTooLarge = 1020,
 }

@@ -73,9 +73,13 @@ public sealed record StreamTaskStatus(
     [Id(14)]
     public bool WillRestart { get; init; }
 
-    /// <summary>Records that were skipped, as their source is configured to, since the journal began.</summary>
+    /// <summary>Records that were skipped, as their source is configured to, since the journal began; those among them that went to a dead-letter topic, too.</summary>
     [Id(15)]
     public long SkippedRecords { get; init; }
+
+    /// <summary>Records that went to a dead-letter topic since the journal began.</summary>
+    [Id(20)]
+    public long DeadLetters { get; init; }
 }
 
 /// <summary>An application as it is.</summary>

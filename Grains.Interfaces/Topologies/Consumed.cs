@@ -74,6 +74,8 @@ public sealed record Consumed<TKey, TValue>
 
     internal long EarliestTime { get; init; }
 
+    internal ErrorPolicy? Errors { get; init; }
+
     /// <summary>Takes the event time from the record's content.</summary>
     public Consumed<TKey, TValue> WithEventTime(EventTimeExtractor<TKey, TValue> extractor)
     {
@@ -96,6 +98,16 @@ public sealed record Consumed<TKey, TValue>
 
     /// <summary>Says what becomes of records without a usable event time; without this call the task fails on them.</summary>
     public Consumed<TKey, TValue> WithInvalidTimestamps(InvalidTimestampPolicy policy) => this with { InvalidTimestamps = policy };
+
+    /// <summary>
+    /// Says what becomes of records of this topic on which the application fails, from their deserialization on; without this call it is what <see cref="StreamsBuilder.OnError"/> says. Behind a
+    /// repartitioning that one holds, because there another topic is read.
+    /// </summary>
+    public Consumed<TKey, TValue> OnError(ErrorPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        return this with { Errors = policy };
+    }
 
     /// <summary>Takes negative event times for times before 1970; without this call they are invalid, as -1 is how Kafka says that there is none.</summary>
     public Consumed<TKey, TValue> AllowTimesBefore1970() => this with { EarliestTime = -EventTimes.Max };

@@ -14,7 +14,7 @@ internal sealed class MermaidChart
     public static string Of(Topology topology)
     {
         var chart = new MermaidChart();
-        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics)).Distinct(StringComparer.Ordinal))
+        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics).Concat(sub.DeadLetterTopics)).Distinct(StringComparer.Ordinal))
         {
             chart.AddTopic(topic);
         }
@@ -42,6 +42,12 @@ internal sealed class MermaidChart
             if (node is TopicSourceNode source)
             {
                 Line(_edges, $"    {_topics[source.Topic]} --> node{node.Id}");
+                AddDeadLetters(node, sub.Errors[sub.Sources.IndexOf(source)]);
+            }
+
+            if (node is FileSourceNode)
+            {
+                AddDeadLetters(node, sub.Errors[0]);
             }
 
             foreach (var parent in node.Parents)
@@ -69,6 +75,14 @@ internal sealed class MermaidChart
         }
 
         Line(_text, $"    end");
+    }
+
+    private void AddDeadLetters(TopologyNode node, ErrorPolicy policy)
+    {
+        if (policy.Topic is { } topic)
+        {
+            Line(_edges, $"    node{node.Id} -. errors .-> {_topics[topic]}");
+        }
     }
 
     /// <summary>What the name and the lines do not say already.</summary>

@@ -79,8 +79,8 @@ public sealed partial class StreamsBuilder
     }
 
     /// <summary>Checks the description and cuts it into sub-topologies.</summary>
-    /// <exception cref="StreamsException">InvalidConfig: no source, a store's name used twice, a file source merged with another source.</exception>
-    public Topology Build() => Topology.Of([.. _nodes], [.. _changeable]);
+    /// <exception cref="StreamsException">InvalidConfig: no source, a store's name used twice, a file source merged with another source, a dead-letter topic that it reads or writes otherwise.</exception>
+    public Topology Build() => Topology.Of([.. _nodes], [.. _changeable], _errors);
 
     internal int NextId => _nodes.Count;
 

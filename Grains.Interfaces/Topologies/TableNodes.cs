@@ -27,6 +27,9 @@ internal abstract class TableNode<TKey, TValue>(int id, string name, ISerde<TKey
     /// <summary>Where it is kept; null when it follows from another table.</summary>
     public Materialized<TValue>? Materialized { get; } = materialized;
 
+    /// <summary>The serde of its values; null when there is none because it is not kept.</summary>
+    public virtual ISerde<TValue>? ValueSerde => Materialized?.ValueSerde;
+
     public override bool KeepsKey => Parents.All(parent => parent.KeepsKey);
 
     public override IReadOnlyList<string> Stores =>
@@ -74,6 +77,8 @@ internal sealed class TableFilterNode<TKey, TValue>(
     : TableNode<TKey, TValue>(id, name, keySerde, materialized, parent)
 {
     public Func<TKey, TValue, bool> Predicate { get; } = predicate;
+
+    public override ISerde<TValue>? ValueSerde => base.ValueSerde ?? (Parents[0] as TableNode<TKey, TValue>)?.ValueSerde;
 
     public override string Shape => $"table-filter{StoreShape}";
 

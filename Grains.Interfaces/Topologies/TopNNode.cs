@@ -20,7 +20,7 @@ internal sealed class TopNNode<TKey, TValue>(
     public IComparer<TValue> Order => order;
 
     /// <summary>Of one value.</summary>
-    public ISerde<TValue> ValueSerde => materialized.ValueSerde;
+    public ISerde<TValue> ElementSerde => materialized.ValueSerde;
 
     public override string Shape => $"top {Count}{StoreShape}";
 

@@ -37,7 +37,7 @@ public sealed class Topology
     /// </summary>
     public string ToMermaid() => MermaidChart.Of(this);
 
-    internal static Topology Of(ImmutableArray<TopologyNode> nodes, ImmutableArray<string> changeableParameters)
+    internal static Topology Of(ImmutableArray<TopologyNode> nodes, ImmutableArray<string> changeableParameters, ErrorPolicy errors)
     {
         if (nodes.IsEmpty)
         {
@@ -67,8 +67,19 @@ public sealed class Topology
         }
 
         CheckSharedStores(nodes, component);
-        var subTopologies = nodes.GroupBy(node => component[node.Id]).OrderBy(group => group.Key).Select((group, index) => SubTopology.Of(index, [.. group]));
-        return new Topology([.. subTopologies], changeableParameters);
+        var subTopologies = nodes.GroupBy(node => component[node.Id]).OrderBy(group => group.Key).Select((group, index) => SubTopology.Of(index, [.. group], errors));
+        var topology = new Topology([.. subTopologies], changeableParameters);
+        CheckDeadLetterTopics(topology);
+        return topology;
+    }
+
+    private static void CheckDeadLetterTopics(Topology topology)
+    {
+        var used = topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics)).ToHashSet(StringComparer.Ordinal);
+        if (topology.SubTopologies.SelectMany(sub => sub.DeadLetterTopics).FirstOrDefault(used.Contains) is { } topic)
+        {
+            throw Invalid($"The dead-letter topic '{topic}' is one that the application reads or writes otherwise: name one of its own in ErrorPolicy.DeadLetter, and process what comes there by another application.");
+        }
     }
 
     private static void CheckRepartitionTopics(ImmutableArray<TopologyNode> nodes)
@@ -118,7 +129,7 @@ public sealed class Topology
 /// <summary>A part of a topology that one task per partition runs.</summary>
 public sealed class SubTopology
 {
-    private SubTopology(int id, ImmutableArray<TopologyNode> nodes)
+    private SubTopology(int id, ImmutableArray<TopologyNode> nodes, ErrorPolicy errors)
     {
         Id = id;
         Nodes = nodes;
@@ -126,6 +137,8 @@ public sealed class SubTopology
         File = nodes.OfType<FileSourceNode>().SingleOrDefault();
         Stores = [.. nodes.SelectMany(node => node.Stores)];
         OutputTopics = [.. nodes.SelectMany(node => node.Writes).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        Errors = File is not null ? [errors] : [.. Sources.Select(source => source.Errors ?? errors)];
+        DeadLetterTopics = [.. Errors.Select(policy => policy.Topic).OfType<string>().Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>Its number.</summary>
@@ -140,7 +153,13 @@ public sealed class SubTopology
     /// <summary>The state stores that it keeps.</summary>
     public ImmutableArray<string> Stores { get; }
 
+    /// <summary>The topics that it writes poison records to, in ordinal order. Whoever reads one is not told of this application's event time.</summary>
+    public ImmutableArray<string> DeadLetterTopics { get; }
+
     internal ImmutableArray<TopologyNode> Nodes { get; }
+
+    /// <summary>Per input what becomes of its poison records; a file is input 0.</summary>
+    internal ImmutableArray<ErrorPolicy> Errors { get; }
 
     internal ImmutableArray<TopicSourceNode> Sources { get; }
 
@@ -164,7 +183,7 @@ public sealed class SubTopology
         }
     }
 
-    internal static SubTopology Of(int id, ImmutableArray<TopologyNode> nodes)
+    internal static SubTopology Of(int id, ImmutableArray<TopologyNode> nodes, ErrorPolicy errors)
     {
         var files = nodes.OfType<FileSourceNode>().Count();
         if (files > 1 || (files == 1 && nodes.OfType<TopicSourceNode>().Any()))
@@ -172,7 +191,7 @@ public sealed class SubTopology
             throw Topology.Invalid("A file source is merged with another source: write the file to a topic of its own with .To(topic, ...) and merge the topics.");
         }
 
-        return new SubTopology(id, nodes);
+        return new SubTopology(id, nodes, errors);
     }
 
     internal void DescribeTo(StringBuilder text)
@@ -182,7 +201,13 @@ public sealed class SubTopology
         {
             var children = Nodes.Where(other => other.Parents.Contains(node)).Select(other => other.Name).ToArray();
             var what = node is FileSourceNode file ? $"file {file.Path}" : node.Shape;
-            text.Append(CultureInfo.InvariantCulture, $"  {node.Name}: {what}{(children.Length == 0 ? string.Empty : " -> " + string.Join(", ", children))}\n");
+            text.Append(CultureInfo.InvariantCulture, $"  {node.Name}: {what}{ErrorsOf(node)}{(children.Length == 0 ? string.Empty : " -> " + string.Join(", ", children))}\n");
         }
+    }
+
+    private string ErrorsOf(TopologyNode node)
+    {
+        var input = node is FileSourceNode ? 0 : node is TopicSourceNode source ? Sources.IndexOf(source) : -1;
+        return input >= 0 && Errors[input].TakesOut ? $", on error {Errors[input]}" : string.Empty;
     }
 }

@@ -84,6 +84,9 @@ internal abstract class TopicSourceNode(int id, string name, string topic) : Top
 
     public abstract WatermarkStrategy Watermarks { get; }
 
+    /// <summary>What becomes of its poison records, if it says so itself.</summary>
+    public abstract ErrorPolicy? Errors { get; }
+
     /// <summary>Whether event times are others than the records' timestamps, or watermarks come from a generator: then upstream tasks' watermarks say nothing about them.</summary>
     public abstract bool HasOwnTime { get; }
 
@@ -100,6 +103,8 @@ internal sealed class TopicSourceNode<TKey, TValue>(int id, string name, string 
     public Consumed<TKey, TValue> Consumed { get; } = consumed;
 
     public override WatermarkStrategy Watermarks => Consumed.Watermarks;
+
+    public override ErrorPolicy? Errors => Consumed.Errors;
 
     public override bool HasOwnTime => Consumed.Time != EventTimeKind.RecordTimestamp || Consumed.Generator is not null;
 
@@ -216,11 +221,16 @@ internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
     TumblingWindows windows,
     string? lateTopic,
     Materialized<TAggregate> materialized,
-    WindowAggregator<TKey, TValue, TAggregate> aggregator) : WindowAggregateNode(id, name, parent, materialized.StoreName, windows, lateTopic)
+    WindowAggregator<TKey, TValue, TAggregate> aggregator)
+    : WindowAggregateNode(id, name, parent, materialized.StoreName, windows, lateTopic), IWindowedNode<TKey, TAggregate>
 {
     public ISerde<TKey> KeySerde { get; } = keySerde;
 
     public Materialized<TAggregate> Materialized { get; } = materialized.ForWindows();
+
+    ISerde<TAggregate> IWindowedNode<TKey, TAggregate>.ValueSerde => Materialized.ValueSerde;
+
+    long IWindowedNode<TKey, TAggregate>.CloseDelayMs => Windows.GraceMs;
 
     public WindowAggregator<TKey, TValue, TAggregate> Aggregator { get; } = aggregator;
 

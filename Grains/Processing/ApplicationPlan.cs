@@ -36,7 +36,7 @@ internal sealed class ApplicationPlan
     {
         var made = topology.SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => source.Topic).ToHashSet(StringComparer.Ordinal);
         var found = new Dictionary<string, TopicDescription>(StringComparer.Ordinal);
-        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics)).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
+        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics).Concat(sub.DeadLetterTopics)).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
         {
             if (!made.Contains(topic))
             {
@@ -72,9 +72,11 @@ internal sealed class ApplicationPlan
             SubTopology = sub,
             Partition = int.Parse(parts[1], CultureInfo.InvariantCulture),
             InputTopics = [.. sub.InputTopics.Select(topic => _topics[topic].Name)],
+            FedTopics = FedBy(sub),
             ByMarkers = [.. sub.InputTopics.Select(topic => _marked.Contains(sub, topic))],
-            Outputs = [.. sub.OutputTopics.Select(OutputOf)],
+            Outputs = [.. sub.OutputTopics.Select(OutputOf), .. sub.DeadLetterTopics.Select(topic => OutputOf(topic) with { IsDeadLetter = true })],
             Writers = [.. sub.InputTopics.Select(WritersOf)],
+            Guarantee = options.Guarantee,
             SnapshotBytesMin = options.SnapshotBytesMin,
         };
     }
@@ -114,6 +116,19 @@ internal sealed class ApplicationPlan
             throw new StreamsException(
                 StreamsErrorCode.UnknownTopicOrPartition, $"Application '{name}' needs topic '{topic}', which does not exist: create it with 'topics create {topic} --partitions N', then start the application.", inner: error);
         }
+    }
+
+    /// <summary>The topics that a sub-topology writes, itself or by way of others.</summary>
+    private HashSet<string> FedBy(SubTopology sub)
+    {
+        var fed = new HashSet<string>(sub.OutputTopics, StringComparer.Ordinal);
+        for (var before = 0; before < fed.Count;)
+        {
+            before = fed.Count;
+            fed.UnionWith(_topology.SubTopologies.Where(other => other.InputTopics.Any(fed.Contains)).SelectMany(other => other.OutputTopics).ToArray());
+        }
+
+        return fed;
     }
 
     private OutputTopic OutputOf(string topic) => new(_topics[topic].Name, _topics[topic].PartitionCount, _topics[topic].Config.MaxMessageBytes)

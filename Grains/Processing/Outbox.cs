@@ -1,3 +1,4 @@
+using System.Text;
 using OrleansStreams.Log;
 using OrleansStreams.Records;
 
@@ -11,6 +12,9 @@ internal sealed record OutputTopic(string Topic, int PartitionCount, int MaxMess
 {
     /// <summary>What the topology calls it.</summary>
     public string Name { get; init; } = Topic;
+
+    /// <summary>Whether it takes poison records. Journals know such topics by their names: they may be others at the next start.</summary>
+    public bool IsDeadLetter { get; init; }
 
     /// <summary>Whether tasks of the application read it and wait for its writers' watermarks.</summary>
     public bool CarriesWatermarks { get; init; }
@@ -36,7 +40,9 @@ internal sealed class Outbox
     private readonly OutputPartition?[][] _partitions;
     private readonly List<OutputPartition> _pending = [];
     private readonly int _taskPartition;
+    private readonly Dictionary<TopicPartition, int> _otherDeadLetters = [];
     private long _pendingBytes;
+    private long _runProducerId = -1;
 
     public Outbox(IReadOnlyList<OutputTopic> topics, int taskPartition)
     {
@@ -49,6 +55,16 @@ internal sealed class Outbox
     public long ProducerId { get; set; } = -1;
 
     public long Records { get; set; }
+
+    private bool IsOfRun => _runProducerId >= 0;
+
+    private long SenderId => IsOfRun ? _runProducerId : ProducerId;
+
+    /// <summary>
+    /// Sends under a producer id that is good for this run alone, with sequences of its own. A request that is repeated still stands in its partition once; what an earlier run has sent
+    /// and the journal does not know is not taken for the same, as it would be under the same sequences.
+    /// </summary>
+    public void SendAs(long producerId) => _runProducerId = producerId;
 
     public long PendingBytes => _pendingBytes;
 
@@ -79,8 +95,8 @@ internal sealed class Outbox
         {
             var partition = PartitionOf(topic, number);
             Seal(partition);
-            var marker = WatermarkMarker.BuildBatch(taskName, watermark, ProducerId, ProducerEpoch, partition.NextSequence, timestamp, isIdle);
-            partition.Add(marker, 1, isRecord: false);
+            var marker = WatermarkMarker.BuildBatch(taskName, watermark, SenderId, ProducerEpoch, partition.SequenceOf(IsOfRun), timestamp, isIdle);
+            partition.Add(marker, 1, isRecord: false, IsOfRun);
             _pendingBytes += marker.Length;
         }
     }
@@ -101,25 +117,34 @@ internal sealed class Outbox
         return items;
     }
 
-    /// <summary>The sequences that the items of a drain leave behind, or all of them.</summary>
+    /// <summary>The sequences that the items of a drain leave behind, or all of them: those of dead-letter topics by name behind the others.</summary>
     public void WriteSequences(ByteBuffer to, IReadOnlyList<OutboxItem>? changed)
     {
         var countAt = to.Length;
         var count = 0;
         to.WriteInt32(0);
-        for (var topic = 0; topic < _partitions.Length; topic++)
+        foreach (var partition in Written(isDeadLetter: false, changed))
         {
-            for (var number = 0; number < _partitions[topic].Length; number++)
-            {
-                if (_partitions[topic][number] is { NextSequence: var next } &&
-                    (changed is null || changed.Any(item => item.Partition.Partition == number && item.Partition.Topic == _topics[topic].Topic)))
-                {
-                    to.WriteInt32(topic);
-                    to.WriteInt32(number);
-                    to.WriteInt32(next);
-                    count++;
-                }
-            }
+            to.WriteInt32(partition.Topic);
+            to.WriteInt32(partition.Partition);
+            to.WriteInt32(partition.NextSequence);
+            count++;
+        }
+
+        to.PatchInt32(countAt, count);
+        countAt = to.Length;
+        count = 0;
+        to.WriteInt32(0);
+        foreach (var partition in Written(isDeadLetter: true, changed))
+        {
+            WriteDeadLetters(to, new TopicPartition(_topics[partition.Topic].Topic, partition.Partition), partition.NextSequence);
+            count++;
+        }
+
+        foreach (var (partition, next) in changed is null ? _otherDeadLetters : [])
+        {
+            WriteDeadLetters(to, partition, next);
+            count++;
         }
 
         to.PatchInt32(countAt, count);
@@ -138,6 +163,53 @@ internal sealed class Outbox
             }
 
             (_partitions[topic][number] ??= new OutputPartition(topic, number)).NextSequence = next;
+        }
+
+        for (var count = from.ReadCount(12); count > 0; count--)
+        {
+            var partition = new TopicPartition(Encoding.UTF8.GetString(from.ReadBlock()), from.ReadInt32());
+            ReadDeadLetters(partition, from.ReadInt32());
+        }
+    }
+
+    private static void WriteDeadLetters(ByteBuffer to, TopicPartition partition, int next)
+    {
+        to.WriteBlock(Encoding.UTF8.GetBytes(partition.Topic));
+        to.WriteInt32(partition.Partition);
+        to.WriteInt32(next);
+    }
+
+    private void ReadDeadLetters(TopicPartition partition, int next)
+    {
+        var topic = Array.FindIndex(_topics, output => output.IsDeadLetter && output.Topic == partition.Topic);
+        if (partition.Partition < 0 || next < 0)
+        {
+            throw ByteReader.Damaged();
+        }
+
+        if (topic < 0 || partition.Partition >= _partitions[topic].Length)
+        {
+            // Another policy was chosen since. It may be chosen again, and the partition remembers the sequences.
+            _otherDeadLetters[partition] = next;
+            return;
+        }
+
+        (_partitions[topic][partition.Partition] ??= new OutputPartition(topic, partition.Partition)).NextSequence = next;
+    }
+
+    /// <summary>The partitions that were ever written, or those of a drain's items.</summary>
+    private IEnumerable<OutputPartition> Written(bool isDeadLetter, IReadOnlyList<OutboxItem>? changed)
+    {
+        for (var topic = 0; topic < _partitions.Length; topic++)
+        {
+            for (var number = 0; number < _partitions[topic].Length && _topics[topic].IsDeadLetter == isDeadLetter; number++)
+            {
+                if (_partitions[topic][number] is { } partition &&
+                    (changed is null || changed.Any(item => item.Partition.Partition == number && item.Partition.Topic == _topics[topic].Topic)))
+                {
+                    yield return partition;
+                }
+            }
         }
     }
 
@@ -183,7 +255,7 @@ internal sealed class Outbox
         var records = partition.Builder.Count;
         if (records > 0)
         {
-            partition.Add(partition.Builder.Build(ProducerId, ProducerEpoch, partition.NextSequence), records, isRecord: true);
+            partition.Add(partition.Builder.Build(SenderId, ProducerEpoch, partition.SequenceOf(IsOfRun)), records, isRecord: true, IsOfRun);
         }
     }
 
@@ -200,13 +272,24 @@ internal sealed class Outbox
 
         public int NextSequence { get; set; }
 
+        private int _runSequence;
+
         public bool IsPending { get; set; }
 
-        public void Add(byte[] batch, int sequences, bool isRecord)
+        public int SequenceOf(bool isOfRun) => isOfRun ? _runSequence : NextSequence;
+
+        public void Add(byte[] batch, int sequences, bool isRecord, bool isOfRun)
         {
             _batches.Add(batch);
             _records += isRecord ? sequences : 0;
-            NextSequence = Sequences.Add(NextSequence, sequences);
+            if (isOfRun)
+            {
+                _runSequence = Sequences.Add(_runSequence, sequences);
+            }
+            else
+            {
+                NextSequence = Sequences.Add(NextSequence, sequences);
+            }
         }
 
         public OutboxItem Take(string topicName)

@@ -26,6 +26,12 @@ internal static partial class ProcessingLog
     [LoggerMessage(1206, LogLevel.Warning, "Task {Task} could not delete from its repartition topics what it has committed, and tries it later: {Reason}")]
     public static partial void PurgeFailed(this ILogger logger, string task, string reason);
 
+    [LoggerMessage(1207, LogLevel.Warning, "Task {Task} has skipped {Count} records since its last commit, the last one: {Reason}")]
+    public static partial void RecordsSkipped(this ILogger logger, string task, long count, string reason);
+
+    [LoggerMessage(1208, LogLevel.Warning, "Task {Task} restores its state because a record has failed midway: {Reason}")]
+    public static partial void RebuiltForPoisonRecord(this ILogger logger, string task, string reason);
+
     [LoggerMessage(1210, LogLevel.Warning, "Application {Application} could not be brought up and is tried again: {Reason}")]
     public static partial void ApplicationNotUp(this ILogger logger, string application, string reason);
 

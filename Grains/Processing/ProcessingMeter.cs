@@ -15,6 +15,10 @@ internal static class ProcessingMeter
 
     private static readonly Counter<long> s_recordsLate = s_meter.CreateCounter<long>("streams.task.records.late", description: "Records too late for their window, by durable commits.");
 
+    private static readonly Counter<long> s_recordsSkipped = s_meter.CreateCounter<long>("streams.task.records.skipped", description: "Records skipped, by durable commits.");
+
+    private static readonly Counter<long> s_deadLetters = s_meter.CreateCounter<long>("streams.task.records.dead.lettered", description: "Records sent to dead-letter topics, by durable commits.");
+
     /// <summary>A commit became durable.</summary>
     /// <param name="plan">The task's.</param>
     /// <param name="before">As of the commit before it, null for a task's first.</param>
@@ -27,5 +31,7 @@ internal static class ProcessingMeter
         s_recordsIn.Add(now.RecordsIn - (before?.RecordsIn ?? 0), application, task);
         s_recordsOut.Add(now.RecordsOut - (before?.RecordsOut ?? 0), application, task);
         s_recordsLate.Add(now.LateRecords - (before?.LateRecords ?? 0), application, task);
+        s_recordsSkipped.Add(now.SkippedRecords - (before?.SkippedRecords ?? 0), application, task);
+        s_deadLetters.Add(now.DeadLetters - (before?.DeadLetters ?? 0), application, task);
     }
 }

@@ -5,7 +5,10 @@ namespace OrleansStreams.Processing;
 /// <summary>Limits and timers of stream tasks. Registered as a singleton; the same values hold for every task.</summary>
 public sealed record ProcessingOptions
 {
-    /// <summary>How long a task collects changes before it commits them.</summary>
+    /// <summary>What results are worth after a crash, unless an application says otherwise.</summary>
+    public ProcessingGuarantee Guarantee { get; init; }
+
+    /// <summary>How long a task collects changes before it commits them. Tasks of one process commit at the same moments, so that they share flushes.</summary>
     public TimeSpan CommitInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Bytes of changes and results at which a task commits at once.</summary>
@@ -37,6 +40,12 @@ public sealed record ProcessingOptions
 
     /// <summary>How often a task deletes from repartition topics what it has committed.</summary>
     public TimeSpan PurgeInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// The memory, in bytes, that the state of a task may take: tables and keys as they are, objects behind values by their serialized size. Before a task would commit more it
+    /// fails with StateTooLarge, and with what was committed before it goes on when it is started with a higher bound. No bound unless set.
+    /// </summary>
+    public long StateBytesMax { get; init; } = long.MaxValue;
 
     /// <summary>Bytes that a journal grows before its state is written whole, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;

@@ -25,13 +25,17 @@ public static class ProcessingServices
     /// <param name="services">The silo's services.</param>
     /// <param name="name">The application's name: 1 to 249 letters, digits, '.', '_' or '-'.</param>
     /// <param name="describe">Describes the topology for given parameters; the same parameters must give the same topology, in every silo.</param>
-    /// <exception cref="StreamsException">InvalidConfig for a name that cannot be used.</exception>
-    public static IServiceCollection AddStreamApplication(this IServiceCollection services, string name, Action<StreamsBuilder, ApplicationParameters> describe)
+    /// <param name="options">Guarantee, commit interval and bound of state, where they are others than the silo's; null for the silo's.</param>
+    /// <exception cref="StreamsException">InvalidConfig for a name or an option that cannot be used.</exception>
+    public static IServiceCollection AddStreamApplication(
+        this IServiceCollection services, string name, Action<StreamsBuilder, ApplicationParameters> describe, StreamApplicationOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(describe);
         TopologyNames.Check(name, "application");
+        options ??= new StreamApplicationOptions();
+        options.Check(name);
         services.AddStreamProcessing();
-        services.AddSingleton(new StreamApplicationRegistration(name, describe));
+        services.AddSingleton(new StreamApplicationRegistration(name, describe, options));
         return services;
     }
 }

@@ -6,7 +6,8 @@ namespace OrleansStreams.Processing;
 /// <summary>An application that a silo knows.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Describe">Describes its topology for given parameters.</param>
-internal sealed record StreamApplicationRegistration(string Name, Action<StreamsBuilder, ApplicationParameters> Describe);
+/// <param name="Options">What it does otherwise than other applications.</param>
+internal sealed record StreamApplicationRegistration(string Name, Action<StreamsBuilder, ApplicationParameters> Describe, StreamApplicationOptions Options);
 
 /// <summary>The applications that a silo knows; the same ones must be registered in every silo of a cluster.</summary>
 internal sealed class StreamApplicationRegistry : IApplicationCatalog
@@ -44,8 +45,19 @@ internal sealed class StreamApplicationRegistry : IApplicationCatalog
             throw new StreamsException(StreamsErrorCode.InvalidConfig, $"The topology of application '{name}' cannot be described: {error.GetType().Name}: {error.Message}", inner: error);
         }
 
-        return builder.Build();
+        var topology = builder.Build();
+        if (Find(name).Options.Guarantee == ProcessingGuarantee.AtMostOnce && topology.SubTopologies.FirstOrDefault(sub => sub.File is not null) is { } reading)
+        {
+            throw Topology.Invalid(
+                $"Application '{name}' cannot process at most once what it reads from file {reading.File!.Path}: choose another guarantee, or write the file to a topic by an application of its own.");
+        }
+
+        return topology;
     }
+
+    /// <summary>The options of an application's tasks.</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound.</exception>
+    public ProcessingOptions OptionsOf(string name, ProcessingOptions silo) => Find(name).Options.Over(silo);
 
     private StreamApplicationRegistration Find(string name) => _applications.TryGetValue(name, out var application)
         ? application

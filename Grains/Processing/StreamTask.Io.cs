@@ -26,6 +26,23 @@ internal sealed partial class StreamTask
     /// activation is, too: that one, or the next, goes on.</summary>
     public static bool IsRetriable(Exception error) => error is not StreamsException streams || streams.IsRetriable;
 
+    /// <summary>Reads the inputs until they end or the task is stopped. A record that left half of its effects is taken out by a new engine.</summary>
+    private async Task RunInputsAsync()
+    {
+        while (true)
+        {
+            try
+            {
+                await (_plan.SubTopology.File is null ? RunTopicsAsync() : RunFileAsync());
+                return;
+            }
+            catch (PoisonRecordException error)
+            {
+                await RebuildAsync(error.Record);
+            }
+        }
+    }
+
     private async Task RunTopicsAsync()
     {
         var fetches = new Task<FetchResult>?[_plan.SubTopology.Sources.Length];
@@ -123,7 +140,7 @@ internal sealed partial class StreamTask
 
         if (_engine!.HasChanges && _commit.IsCompleted)
         {
-            var left = Options.CommitInterval - Time.GetElapsedTime(_lastCommit);
+            var left = _engine.HasTakenOutMarked ? TimeSpan.Zero : Time.GetElapsedTime(Time.GetTimestamp(), _nextCommit);
             waits.Add(Task.Delay(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, waiting.Token));
         }
 
@@ -166,6 +183,11 @@ internal sealed partial class StreamTask
 
         // The next records travel while these are processed.
         fetches[input] = FetchAsync(input, result.NextOffset, cancellationToken);
+        if (Options.Guarantee == ProcessingGuarantee.AtMostOnce)
+        {
+            await ClaimAsync(input, result.NextOffset);
+        }
+
         _rest[input] = result.Batches;
         await ProcessRestAsync(input);
     }

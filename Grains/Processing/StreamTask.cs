@@ -36,7 +36,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private TaskCompletionSource _wake = NewWake();
     private TaskProgress? _committed;
     private long _committedAt;
-    private long _lastCommit;
+    private long _nextCommit;
     private long _lastYield;
     private bool _isOutboxPending;
     private string? _retrying;
@@ -99,6 +99,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             Error?.Message ?? _retrying)
         {
             SkippedRecords = progress?.SkippedRecords ?? 0,
+            DeadLetters = progress?.DeadLetters ?? 0,
             WillRestart = Error is { } error && IsRetriable(error),
         };
     }
@@ -188,9 +189,9 @@ internal sealed partial class StreamTask : IAsyncDisposable
     {
         try
         {
-            await (_plan.SubTopology.File is null ? RunTopicsAsync() : RunFileAsync());
+            await RunInputsAsync();
         }
-        catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+        catch (OperationCanceledException) when (_stop.IsCancellationRequested && !_isRebuilding)
         {
             // Waiting ends with a stop; what was processed is still committed.
         }
@@ -199,10 +200,10 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private async Task RestoreAsync()
     {
         var token = _stop.Token;
-        _lastCommit = _lastYield = Time.GetTimestamp();
+        _lastYield = Time.GetTimestamp();
+        SetNextCommit();
         _journal = await TaskJournal.OpenAsync(_environment.Storage, TaskJournal.IdOf(_plan.Application, _plan.TaskId), Options.Journal, token);
-        var engine = new TaskEngine(_plan);
-        await _journal.RestoreAsync(entry => engine.Restore(entry.Span), token);
+        var engine = await RestoreEngineAsync(token);
         _engine = engine;
         _highWatermarks = new long[_plan.SubTopology.Sources.Length];
         if (engine.IsNew)
@@ -220,6 +221,24 @@ internal sealed partial class StreamTask : IAsyncDisposable
                 _isOutboxPending = engine.Undelivered.Count > 0;
             }
         }
+    }
+
+    private async Task<TaskEngine> RestoreEngineAsync(CancellationToken cancellationToken)
+    {
+        var engine = new TaskEngine(_plan);
+        await _journal!.RestoreAsync(
+            entry =>
+            {
+                engine.Restore(entry.Span);
+                CheckStateBytes(engine);
+            },
+            cancellationToken);
+        if (!IsExactlyOnce)
+        {
+            engine.SendAs(await RetryAsync(_environment.Topics.AllocateProducerIdAsync));
+        }
+
+        return engine;
     }
 
     /// <summary>The first commit: producer id and first positions are durable before anything is sent or processed.</summary>
@@ -245,21 +264,25 @@ internal sealed partial class StreamTask : IAsyncDisposable
         await _commit;
     }
 
+    private bool IsExactlyOnce => Options.Guarantee == ProcessingGuarantee.ExactlyOnce;
+
     private bool IsCommitDue() =>
         _engine!.HasChanges &&
-        (_queries.Count > 0 || Time.GetElapsedTime(_lastCommit) >= Options.CommitInterval || _engine.PendingBytes >= Options.CommitBytes);
+        (_queries.Count > 0 || Time.GetTimestamp() >= _nextCommit || _engine.PendingBytes >= Options.CommitBytes || _engine.HasTakenOutMarked);
 
     /// <summary>Begins a commit, after the one before has been delivered.</summary>
     private async Task CommitAsync()
     {
         await _commit;
-        _lastCommit = Time.GetTimestamp();
+        SetNextCommit();
         var engine = _engine!;
+        CheckStateBytes(engine);
         var commit = engine.Drain();
+        _poison.RemoveAll(engine.IsPast);
         var offset = _journal!.NextOffset;
         var answers = _queries.ConvertAll(pending => (pending, pending.Evaluate(query => Answer(engine, query, offset))));
         _queries.Clear();
-        _isOutboxPending = commit.Outbox.Count > 0;
+        _isOutboxPending = IsExactlyOnce && commit.Outbox.Count > 0;
         _commit = AppendAndDeliverAsync(commit, engine.Progress, offset, answers);
     }
 
@@ -267,6 +290,12 @@ internal sealed partial class StreamTask : IAsyncDisposable
     {
         try
         {
+            if (Options.Guarantee == ProcessingGuarantee.AtLeastOnce)
+            {
+                // The journal must not know of what nobody may ever see.
+                await DeliverAsync(commit.Outbox);
+            }
+
             await _journal!.AppendAsync(commit, NowMs);
         }
         catch
@@ -276,11 +305,16 @@ internal sealed partial class StreamTask : IAsyncDisposable
         }
 
         ProcessingMeter.Committed(_plan, _committed, progress);
+        TellTakenOut(progress);
         _committed = progress;
         _committedAt = offset;
         _throughput.Add(progress.RecordsIn);
         answers.ForEach(answer => answer.Complete());
-        await DeliverAsync(commit.Outbox);
+        if (Options.Guarantee != ProcessingGuarantee.AtLeastOnce)
+        {
+            await DeliverAsync(commit.Outbox);
+        }
+
         if (commit.EndsSnapshot)
         {
             await _journal.TruncateAsync(CancellationToken.None);
@@ -296,7 +330,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private async Task CommitLastAsync()
     {
         await _commit;
-        if (_engine!.HasChanges)
+        _engine!.Unclaim();
+        if (_engine.HasChanges)
         {
             await CommitAsync();
             await _commit;

@@ -120,9 +120,10 @@ internal sealed class StreamTaskGrain(
         var application = Key[..Key.LastIndexOf('/')];
         var topics = new GrainTopics(GrainFactory);
         var plan = await ApplicationPlan.ResolveAsync(application, registry.Build(application, parameters), topics);
-        var task = plan.TaskOf(TaskId, options);
+        var own = registry.OptionsOf(application, options);
+        var task = plan.TaskOf(TaskId, own);
         var rate = task.SubTopology.File?.RowsPerSecond ?? parameters.GetDouble(ApplicationParameters.Rate, 0);
-        var flushed = options with { Journal = options.Journal with { Flush = streams.Flush, FlushInterval = streams.FlushInterval } };
+        var flushed = own with { Journal = own.Journal with { Flush = streams.Flush, FlushInterval = streams.FlushInterval } };
         return new StreamTask(task, new TaskEnvironment(topics, storage, files, flushed, time, logger), rate);
     }
 

@@ -20,7 +20,7 @@ internal sealed record TaskPlan
 
     public required int Partition { get; init; }
 
-    /// <summary>The topics of <see cref="SubTopology.OutputTopics"/>, in that order.</summary>
+    /// <summary>The topics of <see cref="SubTopology.OutputTopics"/>, in that order, and then those of <see cref="SubTopology.DeadLetterTopics"/>.</summary>
     public required IReadOnlyList<OutputTopic> Outputs { get; init; }
 
     /// <summary>Per input, the tasks of this application that write its topic. All of them have to say that it has ended; without any it never ends, because of
@@ -32,6 +32,12 @@ internal sealed record TaskPlan
 
     /// <summary>Per input, whether its watermark comes from the markers of <see cref="Writers"/>; empty when none does.</summary>
     public IReadOnlyList<bool> ByMarkers { get; init; } = [];
+
+    /// <summary>What results are worth after a crash.</summary>
+    public ProcessingGuarantee Guarantee { get; init; }
+
+    /// <summary>The topics that follow from what this sub-topology writes, as the topology calls them: none of its own inputs waits for those among its inputs.</summary>
+    public IReadOnlySet<string> FedTopics { get; init; } = new HashSet<string>();
 
     /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
@@ -52,7 +58,7 @@ internal sealed record TaskPlan
 /// way and replayed after whatever crash, give the same results (see <see cref="WindowProcessor{TKey, TValue, TAggregate}"/> for windows). After
 /// an exception the engine is in no defined state; make a new one from the journal.
 /// </summary>
-internal sealed class TaskEngine
+internal sealed partial class TaskEngine
 {
     private readonly TaskPlan _plan;
     private readonly TaskContext _context;
@@ -126,6 +132,8 @@ internal sealed class TaskEngine
         _watermarks.Watermark, _state.RecordsIn, _outbox.Records, _context.LateRecords, _state.Commit, _stores.Sum(store => store.Entries), _state.File, IsCompleted, [.. _state.Positions])
     {
         SkippedRecords = _context.SkippedRecords,
+        DeadLetters = _state.DeadLetters,
+        LastTakenOut = LastTakenOut,
     };
 
     /// <summary>Begins a new task. The first commit makes the producer id durable, before anything is sent under it.</summary>
@@ -161,8 +169,29 @@ internal sealed class TaskEngine
         }
     }
 
+    /// <summary>Says that everything before an offset is taken as processed when the next commit is durable, processed or not.</summary>
+    public void Claim(int input, long nextOffset)
+    {
+        _hasChanges = true;
+        _state.Claims[input] = nextOffset;
+    }
+
+    /// <summary>Takes back what was claimed and not processed, in an orderly end.</summary>
+    public void Unclaim()
+    {
+        for (var input = 0; input < _state.Claims.Length; input++)
+        {
+            _hasChanges |= _state.Claims[input] > _state.Positions[input];
+            _state.Claims[input] = 0;
+        }
+    }
+
+    /// <summary>Sends results under a producer id of this run alone, of which the journal knows nothing: for who does not process exactly once.</summary>
+    public void SendAs(long producerId) => _outbox.SendAs(producerId);
+
     /// <summary>Processes one whole batch of an input.</summary>
     /// <exception cref="StreamsException">InvalidInput when user code failed; SerializationFailed, InvalidTimestamp, RecordTooLarge, CorruptBatch.</exception>
+    /// <exception cref="PoisonRecordException">A record is to be taken out by a new engine.</exception>
     public void ProcessBatch(int input, ReadOnlyMemory<byte> batch)
     {
         Start();
@@ -179,56 +208,77 @@ internal sealed class TaskEngine
             return;
         }
 
-        var source = _sources[input];
-        var position = _state.Positions[input];
-        var offset = header.BaseOffset;
         _context.IngestionMs = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : _context.ClockMs;
-        var hasGenerator = source.HasGenerator;
-        var isAhead = source.HasLargeStores ? 0 : int.MaxValue;
-        try
+        var record = default(RecordView);
+        for (var isWhole = false; !isWhole;)
         {
-            while (true)
+            try
             {
-                if (isAhead-- == 0)
-                {
-                    source.LookAhead(reader);
-                    isAhead = TopicSource.LookAheadRecords - 1;
-                }
-
-                if (!reader.TryRead(out var record))
-                {
-                    break;
-                }
-
-                offset = record.Offset;
-                if (offset < position)
-                {
-                    continue;
-                }
-
-                _context.InputWatermark = _watermarks.WatermarkOf(input);
-                var eventTime = source.Process(record);
-                _state.RecordsIn++;
-                var hasRisen = _watermarks.Observe(input, eventTime);
-                if (hasGenerator ? _watermarks.RaiseInput(input, source.Watermark) : hasRisen)
-                {
-                    RaiseWatermark();
-                }
+                ProcessRecords(input, ref reader, ref record);
+                isWhole = true;
+            }
+            catch (Exception error)
+            {
+                // When it is taken out, the reader stands behind it.
+                OnRecordFailed(input, record, record.IsPresent ? record.Offset : header.BaseOffset, error);
             }
         }
-        catch (Exception error)
-        {
-            var what = string.Create(CultureInfo.InvariantCulture, $"record at offset {offset} of topic '{_plan.PartitionOf(input).Topic}', partition {_plan.Partition}");
-            ThrowFailed(what, error);
-        }
 
-        _state.Positions[input] = Math.Max(position, header.NextOffset);
+        _state.Positions[input] = Math.Max(_state.Positions[input], header.NextOffset);
+    }
+
+    private void ProcessRecords(int input, ref RecordBatchReader reader, ref RecordView record)
+    {
+        var source = _sources[input];
+        var position = _state.Positions[input];
+        var hasGenerator = source.HasGenerator;
+        var isAhead = source.HasLargeStores ? 0 : int.MaxValue;
+        var marked = NextMarked(input, position);
+        while (true)
+        {
+            if (isAhead-- == 0)
+            {
+                source.LookAhead(reader);
+                isAhead = TopicSource.LookAheadRecords - 1;
+            }
+
+            if (!reader.TryRead(out record))
+            {
+                return;
+            }
+
+            var offset = record.Offset;
+            if (offset < position)
+            {
+                continue;
+            }
+
+            if (offset == marked)
+            {
+                BuryMarked(input, offset);
+                marked = NextMarked(input, offset);
+                continue;
+            }
+
+            _context.InputWatermark = _watermarks.WatermarkOf(input);
+            _context.Phase = RecordPhase.Reading;
+            _recordsOutBefore = _outbox.Records;
+            var eventTime = source.Process(record);
+            _context.Phase = RecordPhase.None;
+            _state.RecordsIn++;
+            var hasRisen = _watermarks.Observe(input, eventTime);
+            if (hasGenerator ? _watermarks.RaiseInput(input, source.Watermark) : hasRisen)
+            {
+                RaiseWatermark();
+            }
+        }
     }
 
     /// <summary>Processes one line of the source file.</summary>
     /// <param name="line">The line without its line break.</param>
     /// <param name="next">Where the next line begins; its line number is that of this line.</param>
     /// <exception cref="StreamsException">InvalidInput, naming file and line; RecordTooLarge.</exception>
+    /// <exception cref="PoisonRecordException">The line is to be taken out by a new engine.</exception>
     public void ProcessLine(ReadOnlySpan<byte> line, FilePosition next)
     {
         Start();
@@ -237,22 +287,35 @@ internal sealed class TaskEngine
         {
             try
             {
-                _context.InputWatermark = _watermarks.Watermark;
-                if (_watermarks.Observe(0, _file!.Process(line, next.Line)))
-                {
-                    RaiseWatermark();
-                }
+                ProcessText(line, next.Line);
             }
             catch (Exception error)
             {
-                var what = string.Create(CultureInfo.InvariantCulture, $"line {next.Line} of file {_plan.SubTopology.File!.Path}");
-                ThrowFailed(what, error);
+                OnLineFailed(line, next.Line, error);
             }
-
-            _state.RecordsIn++;
         }
 
         _state.File = next;
+    }
+
+    private void ProcessText(ReadOnlySpan<byte> line, long number)
+    {
+        if (_marked.Count > 0 && _marked.ContainsKey((0, number)))
+        {
+            BuryMarked(0, number);
+            return;
+        }
+
+        _context.InputWatermark = _watermarks.Watermark;
+        _context.Phase = RecordPhase.Reading;
+        _recordsOutBefore = _outbox.Records;
+        var eventTime = _file!.Process(line, number);
+        _context.Phase = RecordPhase.None;
+        _state.RecordsIn++;
+        if (_watermarks.Observe(0, eventTime))
+        {
+            RaiseWatermark();
+        }
     }
 
     /// <summary>The source file came to its end: every partition of the topics that this task writes is told, once, through the outbox.</summary>
@@ -316,6 +379,7 @@ internal sealed class TaskEngine
     private TaskCommit DrainCore()
     {
         _hasChanges = false;
+        HasTakenOutMarked = false;
         _state.Commit++;
         _outputWatermarks.AppendNews(_outbox);
         var items = _outbox.Drain();
@@ -418,7 +482,7 @@ internal sealed class TaskEngine
 
     private static TrackedInput[] InputsOf(TaskPlan plan) => plan.SubTopology.File is { } file
         ? [new TrackedInput(file.Watermarks, file.Watermarks is null ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes)]
-        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input)))];
+        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic)))];
 
     private static WatermarkOrigin OriginOf(TaskPlan plan, TopicSourceNode source, int input) =>
         IsByMarkers(plan, input) ? WatermarkOrigin.Markers : source.HasOwnWatermarks ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes;
@@ -440,13 +504,13 @@ internal sealed class TaskEngine
     private void RaiseWatermark() => _timers.RaiseWatermark(_watermarks.Watermark);
 
     [DoesNotReturn]
-    private void ThrowFailed(string what, Exception error)
+    private void ThrowFailed(string what, Exception error, string hint = "")
     {
         var code = error is StreamsException streams ? streams.Code : StreamsErrorCode.InvalidInput;
         var type = error is StreamsException ? string.Empty : error.GetType().Name + ": ";
         throw new StreamsException(
             code,
-            $"Application '{_plan.Application}', task {_plan.TaskId}, failed on the {what}: {type}{error.Message} Nothing after it was processed; correct the data or the application's code, then start it again.",
+            $"Application '{_plan.Application}', task {_plan.TaskId}, failed on the {what}: {type}{error.Message} Nothing after it was processed; correct the data or the application's code, then start it again.{hint}",
             WriteOutcome.NotWritten,
             error);
     }
@@ -457,6 +521,10 @@ internal sealed record TaskProgress(
     long Watermark, long RecordsIn, long RecordsOut, long LateRecords, long Commits, long StateEntries, FilePosition? File, bool IsCompleted, long[] Positions)
 {
     public long SkippedRecords { get; init; }
+
+    public long DeadLetters { get; init; }
+
+    public string? LastTakenOut { get; init; }
 }
 
 /// <summary>A commit to be made durable.</summary>
@@ -471,7 +539,12 @@ internal sealed class TaskState(int inputs)
 {
     public long[] Positions { get; } = new long[inputs];
 
+    /// <summary>Per input the offset behind what may be processed once this is durable, and is never read again then: for who processes at most once. 0 without a claim.</summary>
+    public long[] Claims { get; } = new long[inputs];
+
     public FilePosition? File { get; set; }
+
+    public long DeadLetters { get; set; }
 
     public long RecordsIn { get; set; }
 

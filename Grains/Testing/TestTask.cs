@@ -14,7 +14,14 @@ namespace OrleansStreams.Testing;
 /// <param name="StateEntries">Entries in its stores.</param>
 /// <param name="IsCompleted">Whether every input has come to its end.</param>
 public sealed record TestTaskStatus(
-    string TaskId, long EventTimeWatermark, long RecordsIn, long RecordsOut, long LateRecords, long StateEntries, bool IsCompleted);
+    string TaskId, long EventTimeWatermark, long RecordsIn, long RecordsOut, long LateRecords, long StateEntries, bool IsCompleted)
+{
+    /// <summary>Records that it has skipped; those among them that went to a dead-letter topic, too.</summary>
+    public long SkippedRecords { get; init; }
+
+    /// <summary>Records that it has sent to a dead-letter topic.</summary>
+    public long DeadLetters { get; init; }
+}
 
 /// <summary>An engine, its journal, and its places in the topics.</summary>
 internal sealed class TestTask
@@ -24,6 +31,7 @@ internal sealed class TestTask
     private readonly List<(byte[] Entry, bool BeginsSnapshot)> _journal = [];
     private readonly List<string> _lines = [];
     private TaskEngine _engine;
+    private readonly List<PoisonRecord> _poison = [];
     private bool _isFileClosed;
 
     public TestTask(TaskPlan plan, TestTopics topics)
@@ -45,7 +53,11 @@ internal sealed class TestTask
         {
             var progress = _engine.Progress;
             return new TestTaskStatus(
-                _plan.TaskId, progress.Watermark, progress.RecordsIn, progress.RecordsOut, progress.LateRecords, progress.StateEntries, progress.IsCompleted);
+                _plan.TaskId, progress.Watermark, progress.RecordsIn, progress.RecordsOut, progress.LateRecords, progress.StateEntries, progress.IsCompleted)
+            {
+                SkippedRecords = progress.SkippedRecords,
+                DeadLetters = progress.DeadLetters,
+            };
         }
     }
 
@@ -69,6 +81,21 @@ internal sealed class TestTask
     public void EndFile() => _isFileClosed = true;
 
     public void ProcessNext(long nowMs)
+    {
+        try
+        {
+            TryProcessNext(nowMs);
+        }
+        catch (PoisonRecordException error)
+        {
+            // As in a silo: what was processed since the last commit is processed again, without the record.
+            _poison.Add(error.Record);
+            RestoreEngine();
+            _poison.ForEach(_engine.TakeOut);
+        }
+    }
+
+    private void TryProcessNext(long nowMs)
     {
         _engine.SetClock(nowMs);
         var (input, batch, _) = NextBatch();
@@ -137,6 +164,12 @@ internal sealed class TestTask
 
     public void Restore()
     {
+        _poison.Clear();
+        RestoreEngine();
+    }
+
+    private void RestoreEngine()
+    {
         _engine = new TaskEngine(_plan);
         foreach (var (entry, _) in _journal)
         {
@@ -149,6 +182,7 @@ internal sealed class TestTask
     private TaskCommit Append()
     {
         var commit = _engine.Drain();
+        _poison.RemoveAll(_engine.IsPast);
         _journal.Add((commit.Entry.Span.ToArray(), commit.BeginsSnapshot));
         if (commit.EndsSnapshot)
         {

@@ -45,7 +45,7 @@ public sealed class TopologyTestDriver
 
         var made = topology.SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => source.Topic).ToHashSet(StringComparer.Ordinal);
         _inputs = [.. topology.SubTopologies.SelectMany(sub => sub.InputTopics).Distinct(StringComparer.Ordinal).Where(topic => !made.Contains(topic))];
-        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.OutputTopics).Concat(_inputs).Distinct(StringComparer.Ordinal).Where(topic => !made.Contains(topic)))
+        foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.OutputTopics.Concat(sub.DeadLetterTopics)).Concat(_inputs).Distinct(StringComparer.Ordinal).Where(topic => !made.Contains(topic)))
         {
             _topics.Create(topic);
         }

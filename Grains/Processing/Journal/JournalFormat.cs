@@ -8,14 +8,15 @@ namespace OrleansStreams.Processing.Journal;
 /// <summary>
 /// The journal entry: one commit of a task, the value of the only record of one record batch. Little-endian; a block is a length int32 and its bytes.
 /// <code>
-///  magic int32 = "OSJE" | version int32 = 2 | flags int32 (1 has file, 4 begins snapshot, 8 snapshot part, 16 ends snapshot)
+///  magic int32 = "OSJE" | version int32 = 3 | flags int32 (1 has file, 4 begins snapshot, 8 snapshot part, 16 ends snapshot)
 ///  fingerprint int64 | producer id int64 | commit int64 | records in int64 | records out int64 | late records int64
-///  skipped records int64 | task watermark int64 | clock int64
+///  skipped records int64 | dead letters int64 | task watermark int64 | clock int64
 ///  input count int32 (1 for a file); per input: max event time int64 | watermark int64 | idle byte
 ///  topic count int32; per topic: position int64 | upstream tasks (see UpstreamWatermarks) | state of its watermark generator, a block
 ///  outputs' watermarks (see OutputWatermarks)
 ///  has file: offset int64 | line int64 | length int64 | hash int64
 ///  sequence count int32; per sequence: output topic int32 | partition int32 | next sequence int32      (changed ones; all when a snapshot begins)
+///  dead-letter sequence count int32; per sequence: topic block | partition int32 | next sequence int32                (the same)
 ///  store count int32; per store: schema version int32 | operation count int32 | operations (see the stores)
 ///  snapshot part: per part: store int32 | schema version int32 | operation count int32 | operations; -1 at the end
 ///  outbox count int32; per item: topic block | partition int32 | records int32 | batches block
@@ -25,7 +26,7 @@ namespace OrleansStreams.Processing.Journal;
 internal static class JournalFormat
 {
     public const int Magic = 0x454A534F;
-    public const int Version = 2;
+    public const int Version = 3;
 
     [Flags]
     private enum EntryFlags
@@ -52,6 +53,7 @@ internal static class JournalFormat
         to.WriteInt64(engine.Outbox.Records);
         to.WriteInt64(engine.Context.LateRecords);
         to.WriteInt64(engine.Context.SkippedRecords);
+        to.WriteInt64(state.DeadLetters);
         to.WriteInt64(engine.Watermarks.Watermark);
         to.WriteInt64(engine.Context.ClockMs);
         WriteInputs(to, engine);
@@ -84,7 +86,8 @@ internal static class JournalFormat
             flags |= EntryFlags.SnapshotPart | (ends ? EntryFlags.EndsSnapshot : 0) | (begins ? EntryFlags.BeginsSnapshot : 0);
         }
 
-        WriteOutbox(to, outbox);
+        // Only who processes exactly once delivers it after a crash.
+        WriteOutbox(to, engine.Plan.Guarantee == ProcessingGuarantee.ExactlyOnce ? outbox : []);
         to.PatchInt32(flagsAt, (int)flags);
         return (begins, ends);
     }
@@ -118,6 +121,7 @@ internal static class JournalFormat
         engine.Outbox.Records = from.ReadInt64();
         engine.Context.LateRecords = from.ReadInt64();
         engine.Context.SkippedRecords = from.ReadInt64();
+        state.DeadLetters = from.ReadInt64();
         engine.Watermarks.RestoreTask(from.ReadInt64());
         engine.Context.ClockMs = from.ReadInt64();
         ReadInputs(ref from, engine);
@@ -169,7 +173,7 @@ internal static class JournalFormat
         to.WriteInt32(engine.State.Positions.Length);
         for (var topic = 0; topic < engine.State.Positions.Length; topic++)
         {
-            to.WriteInt64(engine.State.Positions[topic]);
+            to.WriteInt64(Math.Max(engine.State.Positions[topic], engine.State.Claims[topic]));
             engine.Upstreams[topic].Write(to);
             var lengthAt = to.Length;
             to.WriteInt32(0);

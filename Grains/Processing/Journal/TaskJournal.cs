@@ -33,10 +33,11 @@ internal sealed class TaskJournal : IAsyncDisposable
     public static async ValueTask<TaskJournal> OpenAsync(ILogStorage storage, LogId id, LogOptions options, CancellationToken cancellationToken) =>
         new(await storage.OpenAsync(id, options, cancellationToken));
 
-    /// <summary>Replays the journal from its last whole snapshot.</summary>
+    /// <summary>Replays the journal from its last whole snapshot. Nothing may be appended meanwhile.</summary>
     public async ValueTask RestoreAsync(Action<ReadOnlyMemory<byte>> apply, CancellationToken cancellationToken)
     {
-        var offset = _snapshotAt;
+        // Not from a snapshot that is under way.
+        var offset = Math.Max(_log.StartOffset, _log.Checkpoint?.Offset ?? 0);
         while (offset < _log.DurableEndOffset)
         {
             var read = await _log.ReadAsync(offset, ReadBytes, cancellationToken);

@@ -100,7 +100,7 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
             var timestamp = record.Timestamp;
             if (IsValid(timestamp) || TryMend(ref timestamp))
             {
-                _onlyWindow.ProcessRaw(record, timestamp, consumed.ValueSerde);
+                _onlyWindow.ProcessRaw(record, timestamp, consumed.ValueSerde, context);
             }
 
             return timestamp;
@@ -115,6 +115,7 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
             return Skipped;
         }
 
+        context.Phase = RecordPhase.Passing;
         output.Emit(record, eventTime, key, value);
         if (HasGenerator)
         {
@@ -200,7 +201,7 @@ internal abstract class FileSource
     public abstract long Process(ReadOnlySpan<byte> line, long lineNumber);
 }
 
-internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> parser, Emitter<TKey, TValue> output) : FileSource
+internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> parser, TaskContext context, Emitter<TKey, TValue> output) : FileSource
 {
     public override long Process(ReadOnlySpan<byte> line, long lineNumber)
     {
@@ -210,6 +211,7 @@ internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> pars
             throw new StreamsException(StreamsErrorCode.InvalidTimestamp, $"The event time {timestamp} is no time in ms since the Unix epoch: correct the row, or its parser.");
         }
 
+        context.Phase = RecordPhase.Passing;
         output.Emit(default, timestamp, key, value);
         return timestamp;
     }

@@ -33,6 +33,9 @@ internal sealed class TaskContext(TaskPlan plan, WatermarkTracker watermarks, Ou
     /// <summary>Headers for what is written while a step sets them; null means those of the source's record.</summary>
     public RecordHeader[]? Headers { get; set; }
 
+    /// <summary>How far the record has come that is being processed.</summary>
+    public RecordPhase Phase { get; set; }
+
     public long LateRecords { get; set; }
 
     /// <summary>Records that were skipped as their source is configured to.</summary>

@@ -9,7 +9,8 @@ namespace OrleansStreams.Processing.Operators;
 /// <summary>A windowed aggregate, whatever it is kept as.</summary>
 internal abstract class WindowProcessor<TKey, TValue> : Processor<TKey, TValue>
 {
-    public abstract void ProcessRaw(in RecordView raw, long timestamp, IDeserializer<TValue> values);
+    /// <summary>Takes a record as its source has read it; what it does not look at is not deserialized.</summary>
+    public abstract void ProcessRaw(in RecordView raw, long timestamp, IDeserializer<TValue> values, TaskContext context);
 }
 
 /// <summary>
@@ -37,7 +38,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
 
     public long NextDue { get; private set; } = long.MaxValue;
 
-    public override void ProcessRaw(in RecordView raw, long timestamp, IDeserializer<TValue> values)
+    public override void ProcessRaw(in RecordView raw, long timestamp, IDeserializer<TValue> values, TaskContext context)
     {
         var start = StartOf(timestamp);
         if (IsLate(start))
@@ -46,8 +47,12 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
             return;
         }
 
-        ref var aggregate = ref Touch(raw, start, out var key, out var isNew);
+        // A value that cannot be read has changed nothing.
+        CheckKey(raw);
         var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
+        context.Phase = RecordPhase.Passing;
+        NextDue = Math.Min(NextDue, start + _closeDelay);
+        ref var aggregate = ref store.Touch(raw.Key, start, out var key, out var isNew);
         aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
@@ -102,15 +107,12 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         return _lastStart;
     }
 
-    private ref TAggregate Touch(in RecordView raw, long start, out TKey key, out bool isNew)
+    private static void CheckKey(in RecordView raw)
     {
         if (raw.KeyIsNull)
         {
             throw new StreamsException(StreamsErrorCode.InvalidInput, "A record with a null key belongs to no group: drop such records with .Filter((key, _) => key is not null) before GroupByKey.");
         }
-
-        NextDue = Math.Min(NextDue, start + _closeDelay);
-        return ref store.Touch(raw.Key, start, out key, out isNew);
     }
 
     // A store holds no nulls: many serdes have none, and a replay would give another state than the run. Refused before it can be committed.

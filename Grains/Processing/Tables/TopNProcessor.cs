@@ -36,7 +36,7 @@ internal sealed class TopNProcessor<TKey, TValue>(
     TableWriter<TKey, IReadOnlyList<TValue>> table) : Processor<TKey, TValue>
 {
     private readonly bool _keepsNull = node.Parents[0].KeepsNull;
-    private readonly TotalOrder<TValue> _order = new(node.Order, node.ValueSerde);
+    private readonly TotalOrder<TValue> _order = new(node.Order, node.ElementSerde);
 
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
     {

@@ -17,7 +17,9 @@ internal sealed class OutputWatermarks
         _tracker = tracker;
         _taskName = plan.Name;
         var paths = OutputPath.Of(plan.SubTopology);
-        _outputs = [.. plan.Outputs.Select((output, index) => new Output(paths[index], output.CarriesWatermarks))];
+
+        // Dead-letter topics, which stand behind them, are told nothing: their letters are of any time.
+        _outputs = [.. plan.Outputs.Take(paths.Length).Select((output, index) => new Output(paths[index], output.CarriesWatermarks))];
     }
 
     /// <summary>Whether tasks downstream wait for this one's watermark.</summary>

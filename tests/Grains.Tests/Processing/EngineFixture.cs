@@ -37,7 +37,11 @@ internal static class EngineFixture
         Application = "app",
         SubTopology = sub,
         Partition = 0,
-        Outputs = [.. sub.OutputTopics.Select(topic => new OutputTopic(topic, 3, maxMessageBytes))],
+        Outputs =
+        [
+            .. sub.OutputTopics.Select(topic => new OutputTopic(topic, 3, maxMessageBytes)),
+            .. sub.DeadLetterTopics.Select(topic => new OutputTopic(topic, 3, 1 << 20) { IsDeadLetter = true }),
+        ],
         Writers = [.. sub.InputTopics.Select(_ => new[] { Source })],
         SnapshotBytesMin = snapshotBytesMin,
     };

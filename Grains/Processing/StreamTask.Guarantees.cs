@@ -1,0 +1,67 @@
+namespace OrleansStreams.Processing;
+
+/// <summary>When commits are made, and what they promise.</summary>
+internal sealed partial class StreamTask
+{
+    private readonly List<PoisonRecord> _poison = [];
+    private bool _isRebuilding;
+
+    /// <summary>
+    /// Commits of all tasks of a process fall due together, at the multiples of the interval on its clock: what their journals append then goes to the disk, or to the database, in one round. Each task
+    /// on a beat of its own would cost a flush for every task and interval.
+    /// </summary>
+    private void SetNextCommit()
+    {
+        var now = Time.GetTimestamp();
+        var interval = (long)(Options.CommitInterval.TotalSeconds * Time.TimestampFrequency);
+        _nextCommit = interval <= 0 ? now : ((now / interval) + 1) * interval;
+    }
+
+    /// <summary>Makes it durable that records have been read, before any of them is processed.</summary>
+    private async Task ClaimAsync(int input, long nextOffset)
+    {
+        _engine!.Claim(input, nextOffset);
+        await CommitAsync();
+        await _commit;
+    }
+
+    /// <summary>
+    /// A record failed midway: the state is made anew as of the last commit, and what was processed since is processed again, without the record. The mark is in memory only: after a crash the
+    /// record is tried again, and fails again or not; what became of it is decided by the commit that passes it.
+    /// </summary>
+    private async Task RebuildAsync(PoisonRecord poison)
+    {
+        _environment.Logger.RebuiltForPoisonRecord(_name, poison.Reason);
+        _poison.Add(poison);
+
+        // What is in memory must not be committed any more, whatever ends this.
+        _isRebuilding = true;
+        await _commit;
+        var engine = await RestoreEngineAsync(_stop.Token);
+        _poison.ForEach(engine.TakeOut);
+        _engine = engine;
+        _isRebuilding = false;
+    }
+
+    /// <exception cref="StreamsException">StateTooLarge.</exception>
+    private void CheckStateBytes(TaskEngine engine)
+    {
+        if (Options.StateBytesMax != long.MaxValue && engine.StateBytes is var bytes && bytes > Options.StateBytesMax)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.StateTooLarge,
+                $"The state of task {_name} takes {bytes} bytes of memory, its bound is {Options.StateBytesMax} (ProcessingOptions.StateBytesMax, StreamApplicationOptions.StateBytesMax). What was committed is kept: " +
+                "raise the bound and start the application again, or process it anew with more partitions, a shorter retention or fewer keys.",
+                WriteOutcome.NotWritten);
+        }
+    }
+
+    private void TellTakenOut(TaskProgress progress)
+    {
+        var count = progress.SkippedRecords - (_committed?.SkippedRecords ?? 0);
+        if (count > 0)
+        {
+            _environment.Logger.RecordsSkipped(_name, count, progress.LastTakenOut ?? "without a valid event time");
+        }
+    }
+}
