@@ -78,6 +78,9 @@ public readonly ref struct RecordView
     /// <summary>The headers, decoded when somebody looks at them; null when there are none.</summary>
     internal LazyHeaders? GetLazyHeaders() => _headerCount == 0 ? null : new LazyHeaders(_memory, _headersAt, _headerCount);
 
+    /// <summary>The record as something that stands in a field while it is processed; good as long as the batch's memory lives.</summary>
+    internal HeldRecord Hold() => new(_memory, Offset, Timestamp, _keyAt, _keyLength, _valueAt, _valueLength, _headersAt, _headerCount);
+
     internal static RecordHeader[] DecodeHeaders(ReadOnlyMemory<byte> records, int at, int count)
     {
         // The reader has walked these bytes already, so that every length is known to fit.
@@ -97,4 +100,15 @@ public readonly ref struct RecordView
 
         return headers;
     }
+}
+
+/// <summary>A <see cref="RecordView"/> that can be kept; the default value stands for what has no source record.</summary>
+internal readonly struct HeldRecord(
+    ReadOnlyMemory<byte> memory, long offset, long timestamp, int keyAt, int keyLength, int valueAt, int valueLength, int headersAt, int headerCount)
+{
+    public bool IsPresent => !memory.IsEmpty;
+
+    public long Offset => offset;
+
+    public RecordView View => IsPresent ? new RecordView(memory, memory.Span, offset, timestamp, keyAt, keyLength, valueAt, valueLength, headersAt, headerCount) : default;
 }

@@ -37,6 +37,14 @@ public static class Serdes
     /// <param name="options">How; null is <see cref="JsonSerializerOptions.Web"/>: camel-case names, read without regard to case.</param>
     public static ISerde<T> Json<T>(JsonSerializerOptions? options = null) => new JsonSerde<T>(options ?? JsonSerializerOptions.Web);
 
+    /// <summary>Lists of values, without nulls.</summary>
+    /// <param name="itemSerde">Of one value.</param>
+    public static ISerde<IReadOnlyList<T>> List<T>(ISerde<T> itemSerde)
+    {
+        ArgumentNullException.ThrowIfNull(itemSerde);
+        return new ListSerde<T>(itemSerde);
+    }
+
     internal static StreamsException Failed(string message, Exception? inner = null) =>
         new(StreamsErrorCode.SerializationFailed, message, inner: inner);
 

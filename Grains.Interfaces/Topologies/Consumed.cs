@@ -183,8 +183,26 @@ public sealed record Materialized<TValue>
 
     internal long RetentionMs { get; init; }
 
+    /// <summary>The same store with values of another kind.</summary>
+    internal Materialized<TOther> Of<TOther>(ISerde<TOther> valueSerde) => new(StoreName, valueSerde, RetentionMs) { TimeToLiveMs = TimeToLiveMs };
+
+    /// <summary>Null: keys are kept until they are deleted.</summary>
+    internal long? TimeToLiveMs { get; init; }
+
     /// <summary>
     /// How long after its end, in event time, a closed window can still be queried (a day by default; at most a million windows a task). Open windows are always kept.
     /// </summary>
     public Materialized<TValue> WithRetention(TimeSpan retention) => this with { RetentionMs = EventTimes.Milliseconds(retention, 0, "A store's retention") };
+
+    /// <summary>
+    /// Forgets a key of a table or of an aggregate without windows that was not written for a time of event time: when the watermark reaches the latest event time of its writes plus this. Reading a key does not
+    /// keep it. What follows the table is told a deletion with that time; an aggregate begins anew with the key's next record. At the end of the input what is there stays.
+    /// </summary>
+    /// <exception cref="StreamsException">InvalidConfig when it is below 1 ms or above 1000 years; windows refuse it, whose state has its own end (<see cref="WithRetention"/>).</exception>
+    public Materialized<TValue> WithTimeToLive(TimeSpan timeToLive) => this with { TimeToLiveMs = TimeToLive.Milliseconds(timeToLive) };
+
+    /// <exception cref="StreamsException">InvalidConfig with a time to live.</exception>
+    internal Materialized<TValue> ForWindows() => TimeToLiveMs is null
+        ? this
+        : throw Topology.Invalid($"The windows in store '{StoreName}' cannot have a time to live: they go when they have closed and their retention is over; use WithRetention.");
 }

@@ -36,7 +36,7 @@ public sealed class GlobalKTable<TKey, TValue>
         _builder.Add(new BroadcastSinkNode<TKey, TValue>(_builder.NextId, _builder.NameOf("broadcast"), _source, topic.Name, Produced.With(keys, values)) { Internal = topic });
         var source = _builder.Add(
             new TopicSourceNode<TKey, TValue>(_builder.NextId, _builder.NameOf("broadcast-source"), topic.Name, Consumed.With(keys, values).AllowTimesBefore1970()) { Internal = topic });
-        var materialized = Materialized.As(store, _materialized.ValueSerde);
+        var materialized = Materialized.As(store, _materialized.ValueSerde) with { TimeToLiveMs = _materialized.TimeToLiveMs };
         return _builder.Add(new ToTableNode<TKey, TValue>(_builder.NextId, _builder.NameOf("global-table"), source, keys, materialized));
     }
 }

@@ -14,11 +14,7 @@ public sealed partial class KStream<TKey, TValue>
         ArgumentNullException.ThrowIfNull(repartitioned);
         var name = repartitioned.Name ?? _builder.NameOf("repartition");
         var topic = new RepartitionTopic(name + RepartitionTopic.Suffix, repartitioned.Partitions);
-        _builder.Add(new SinkNode<TKey, TValue>(_builder.NextId, name, _node, topic.Name, Produced.With(repartitioned.KeySerde, repartitioned.ValueSerde)) { Internal = topic });
-
-        // Any time that a record had on its way here is right here too.
-        var consumed = Consumed.With(repartitioned.KeySerde, repartitioned.ValueSerde).AllowTimesBefore1970();
-        var source = _builder.Add(new TopicSourceNode<TKey, TValue>(_builder.NextId, name + "-source", topic.Name, consumed) { Internal = topic });
+        var source = _builder.AddRepartition(_node, name, topic, repartitioned.KeySerde, repartitioned.ValueSerde);
         return new KStream<TKey, TValue>(_builder, source, repartitioned.KeySerde);
     }
 

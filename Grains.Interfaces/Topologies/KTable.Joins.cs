@@ -12,7 +12,7 @@ public sealed partial class KTable<TKey, TValue>
     /// <param name="other">The other table, the right one.</param>
     /// <param name="joiner">Makes the result of this table's value and the other's; gives the same for the same values. Null is no value.</param>
     /// <param name="materialized">Keeps the result in a store of its own; null computes it anew when it is needed.</param>
-    /// <exception cref="StreamsException">InvalidConfig: another builder; key serdes that differ; without <paramref name="materialized"/>, two tables that read one store.</exception>
+    /// <exception cref="StreamsException">InvalidConfig: another builder; key serdes that differ; without <paramref name="materialized"/>, two tables of which one reads a store that the other follows from.</exception>
     public KTable<TKey, TResult> Join<TOther, TResult>(KTable<TKey, TOther> other, Func<TValue, TOther, TResult> joiner, Materialized<TResult>? materialized = null)
     {
         ArgumentNullException.ThrowIfNull(joiner);
@@ -45,8 +45,8 @@ public sealed partial class KTable<TKey, TValue>
             throw Topology.Invalid($"The tables '{_node.Name}' and '{other._node.Name}' write their keys as '{_keySerde.Name}' and '{other._keySerde.Name}': equal keys would lie in different tasks. Give both the same key serde.");
         }
 
-        // A change of a store that both read would meet the other table's state of after it: what the result was before could not be computed any more.
-        if (materialized is null && StoresRead(_node).Overlaps(StoresRead(other._node)))
+        // A change of a store that both follow from would meet a table that reads it in its state of after the change: what the result was before could not be computed any more.
+        if (materialized is null && (StoresRead(_node).Overlaps(StoresBehind(other._node)) || StoresRead(other._node).Overlaps(StoresBehind(_node))))
         {
             throw Topology.Invalid($"The tables '{_node.Name}' and '{other._node.Name}' follow from one store, so that one change changes both: keep the result of their join with Materialized.As(storeName, valueSerde).");
         }
@@ -58,5 +58,8 @@ public sealed partial class KTable<TKey, TValue>
 
     /// <summary>The stores that are looked into when a table is read.</summary>
     private static HashSet<string> StoresRead(TopologyNode table) =>
-        table.Stores.Count > 0 ? [.. table.Stores] : [.. table.Parents.SelectMany(StoresRead)];
+        table.Stores.Count > 0 && table is not IPartlyKeptTable ? [.. table.Stores] : [.. table.Stores, .. table.Parents.SelectMany(StoresRead)];
+
+    /// <summary>The stores whose changes change a table in the same step.</summary>
+    private static HashSet<string> StoresBehind(TopologyNode node) => [.. node.Stores, .. node.Parents.SelectMany(StoresBehind)];
 }

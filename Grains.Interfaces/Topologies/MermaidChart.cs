@@ -9,6 +9,7 @@ internal sealed class MermaidChart
     private readonly StringBuilder _text = new("flowchart TD\n");
     private readonly StringBuilder _edges = new();
     private readonly Dictionary<string, string> _topics = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _stores = new(StringComparer.Ordinal);
 
     public static string Of(Topology topology)
     {
@@ -58,7 +59,13 @@ internal sealed class MermaidChart
             foreach (var store in node.Stores)
             {
                 Line(_text, $"        store{node.Id}_{stores}[(\"{Label(store)}\")]");
-                Line(_edges, $"    node{node.Id} --- store{node.Id}_{stores++}");
+                Line(_edges, $"    node{node.Id} --- store{node.Id}_{stores}");
+                _stores.Add(store, string.Create(CultureInfo.InvariantCulture, $"store{node.Id}_{stores++}"));
+            }
+
+            foreach (var store in node.SharedStores)
+            {
+                Line(_edges, $"    node{node.Id} --- {_stores[store]}");
             }
 
             foreach (var topic in node.Writes)

@@ -27,12 +27,19 @@ internal abstract class TableNode<TKey, TValue>(int id, string name, ISerde<TKey
     /// <summary>Where it is kept; null when it follows from another table.</summary>
     public Materialized<TValue>? Materialized { get; } = materialized;
 
+    /// <summary>The serde of its values; null when there is none because it is not kept.</summary>
+    public virtual ISerde<TValue>? ValueSerde => Materialized?.ValueSerde;
+
     public override bool KeepsKey => Parents.All(parent => parent.KeepsKey);
 
-    public override IReadOnlyList<string> Stores => Materialized is null ? [] : [Materialized.StoreName];
+    public override IReadOnlyList<string> Stores =>
+        Materialized is null ? [] : Materialized.TimeToLiveMs is null ? [Materialized.StoreName] : [Materialized.StoreName, TimeToLive.StoreOf(Materialized.StoreName)];
+
+    // A key whose time to live is over is deleted with that time, when the watermark is there.
+    public override long? EmitDelayMs => Materialized?.TimeToLiveMs is null ? null : 0;
 
     /// <summary>The store's part of the shape.</summary>
-    protected string StoreShape => Materialized is null ? string.Empty : $" store {Materialized.StoreName} key {KeySerde.Name} value {Materialized.ValueSerde.Name}";
+    protected string StoreShape => Materialized is null ? string.Empty : $" store {Materialized.StoreName} key {KeySerde.Name} value {Materialized.ValueSerde.Name}{TimeToLive.ShapeOf(Materialized.TimeToLiveMs)}";
 }
 
 /// <summary>A stream taken for the changes of a table.</summary>
@@ -70,6 +77,8 @@ internal sealed class TableFilterNode<TKey, TValue>(
     : TableNode<TKey, TValue>(id, name, keySerde, materialized, parent)
 {
     public Func<TKey, TValue, bool> Predicate { get; } = predicate;
+
+    public override ISerde<TValue>? ValueSerde => base.ValueSerde ?? (Parents[0] as TableNode<TKey, TValue>)?.ValueSerde;
 
     public override string Shape => $"table-filter{StoreShape}";
 

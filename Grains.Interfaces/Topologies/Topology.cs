@@ -49,7 +49,7 @@ public sealed class Topology
         {
             if (!stores.Add(store))
             {
-                throw Invalid($"Two steps keep their state in a store named '{store}': give each its own name with Materialized.As.");
+                throw Invalid($"Two steps keep their state in a store named '{store}': give each its own name with Materialized.As or Stores, or, to processors that share it, the same definition.");
             }
         }
 
@@ -66,6 +66,7 @@ public sealed class Topology
             }
         }
 
+        CheckSharedStores(nodes, component);
         var subTopologies = nodes.GroupBy(node => component[node.Id]).OrderBy(group => group.Key).Select((group, index) => SubTopology.Of(index, [.. group], errors));
         var topology = new Topology([.. subTopologies], changeableParameters);
         CheckDeadLetterTopics(topology);
@@ -92,6 +93,21 @@ public sealed class Topology
             if (!names.Add(sink.Topic) || user.Contains(sink.Topic))
             {
                 throw Invalid($"Two topics of the topology would be called '{sink.Topic}': give the repartitioning another name with WithName.");
+            }
+        }
+    }
+
+    private static void CheckSharedStores(ImmutableArray<TopologyNode> nodes, int[] component)
+    {
+        foreach (var node in nodes)
+        {
+            foreach (var store in node.SharedStores)
+            {
+                var owner = nodes.First(other => other.Stores.Contains(store));
+                if (component[owner.Id] != component[node.Id])
+                {
+                    throw Invalid($"'{owner.Name}' and '{node.Name}' share the store '{store}', but stand in different sub-topologies, whose tasks have no state in common: give each a store of its own, or merge their streams before.");
+                }
             }
         }
     }

@@ -31,6 +31,9 @@ internal abstract class TopologyNode
     /// <summary>The state stores that it keeps, in the order in which its step makes them.</summary>
     public virtual IReadOnlyList<string> Stores => [];
 
+    /// <summary>The state stores that it uses and a step before it keeps.</summary>
+    public virtual IReadOnlyList<string> SharedStores => [];
+
     /// <summary>The topics that it writes.</summary>
     public virtual IEnumerable<string> Writes => [];
 
@@ -218,11 +221,16 @@ internal sealed class WindowAggregateNode<TKey, TValue, TAggregate>(
     TumblingWindows windows,
     string? lateTopic,
     Materialized<TAggregate> materialized,
-    WindowAggregator<TKey, TValue, TAggregate> aggregator) : WindowAggregateNode(id, name, parent, materialized.StoreName, windows, lateTopic)
+    WindowAggregator<TKey, TValue, TAggregate> aggregator)
+    : WindowAggregateNode(id, name, parent, materialized.StoreName, windows, lateTopic), IWindowedNode<TKey, TAggregate>
 {
     public ISerde<TKey> KeySerde { get; } = keySerde;
 
-    public Materialized<TAggregate> Materialized { get; } = materialized;
+    public Materialized<TAggregate> Materialized { get; } = materialized.ForWindows();
+
+    ISerde<TAggregate> IWindowedNode<TKey, TAggregate>.ValueSerde => Materialized.ValueSerde;
+
+    long IWindowedNode<TKey, TAggregate>.CloseDelayMs => Windows.GraceMs;
 
     public WindowAggregator<TKey, TValue, TAggregate> Aggregator { get; } = aggregator;
 

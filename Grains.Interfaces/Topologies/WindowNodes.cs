@@ -61,7 +61,7 @@ internal sealed record GroupedWindows<TKey>(StreamsBuilder Builder, TopologyNode
 /// <summary>A windowed aggregate that is kept in a store ordered by time.</summary>
 internal abstract class TimedWindowNode<TKey, TValue, TAggregate>(
     GroupedWindows<TKey> grouped, Materialized<TAggregate> materialized, WindowAggregator<TKey, TValue, TAggregate> aggregator, long closeDelayMs)
-    : TopologyNode(grouped.Builder.NextId, grouped.Builder.NameOf("window"), grouped.Node)
+    : TopologyNode(grouped.Builder.NextId, grouped.Builder.NameOf("window"), grouped.Node), IWindowedNode<TKey, TAggregate>
 {
     public ISerde<TKey> KeySerde { get; } = grouped.KeySerde;
 
@@ -69,7 +69,9 @@ internal abstract class TimedWindowNode<TKey, TValue, TAggregate>(
 
     public WindowEmit Emit { get; } = grouped.Emit;
 
-    public Materialized<TAggregate> Materialized { get; } = materialized;
+    public Materialized<TAggregate> Materialized { get; } = materialized.ForWindows();
+
+    ISerde<TAggregate> IWindowedNode<TKey, TAggregate>.ValueSerde => Materialized.ValueSerde;
 
     public WindowAggregator<TKey, TValue, TAggregate> Aggregator { get; } = aggregator;
 

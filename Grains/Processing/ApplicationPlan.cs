@@ -72,6 +72,7 @@ internal sealed class ApplicationPlan
             SubTopology = sub,
             Partition = int.Parse(parts[1], CultureInfo.InvariantCulture),
             InputTopics = [.. sub.InputTopics.Select(topic => _topics[topic].Name)],
+            FedTopics = FedBy(sub),
             ByMarkers = [.. sub.InputTopics.Select(topic => _marked.Contains(sub, topic))],
             Outputs = [.. sub.OutputTopics.Select(OutputOf), .. sub.DeadLetterTopics.Select(topic => OutputOf(topic) with { IsDeadLetter = true })],
             Writers = [.. sub.InputTopics.Select(WritersOf)],
@@ -115,6 +116,19 @@ internal sealed class ApplicationPlan
             throw new StreamsException(
                 StreamsErrorCode.UnknownTopicOrPartition, $"Application '{name}' needs topic '{topic}', which does not exist: create it with 'topics create {topic} --partitions N', then start the application.", inner: error);
         }
+    }
+
+    /// <summary>The topics that a sub-topology writes, itself or by way of others.</summary>
+    private HashSet<string> FedBy(SubTopology sub)
+    {
+        var fed = new HashSet<string>(sub.OutputTopics, StringComparer.Ordinal);
+        for (var before = 0; before < fed.Count;)
+        {
+            before = fed.Count;
+            fed.UnionWith(_topology.SubTopologies.Where(other => other.InputTopics.Any(fed.Contains)).SelectMany(other => other.OutputTopics).ToArray());
+        }
+
+        return fed;
     }
 
     private OutputTopic OutputOf(string topic) => new(_topics[topic].Name, _topics[topic].PartitionCount, _topics[topic].Config.MaxMessageBytes)

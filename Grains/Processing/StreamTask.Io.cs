@@ -250,6 +250,7 @@ internal sealed partial class StreamTask
             }
 
             var allowed = _rowsPerSecond <= 0 ? long.MaxValue : (long)(Time.GetElapsedTime(began).TotalSeconds * _rowsPerSecond) + 1 - taken;
+            engine.AdvanceTime(NowMs);
             var now = TakeLines(engine, lines, Math.Min(allowed, 512));
             taken += now;
             await CommitIfDueAsync();

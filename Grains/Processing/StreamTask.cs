@@ -152,8 +152,10 @@ internal sealed partial class StreamTask : IAsyncDisposable
         {
             Move(StreamTaskState.Restoring);
             await RestoreAsync();
+            _engine!.SetClock(NowMs);
+            _engine.Start();
             Move(StreamTaskState.Running);
-            if (!_engine!.IsCompleted)
+            if (!_engine.IsCompleted)
             {
                 await ProcessAsync();
             }

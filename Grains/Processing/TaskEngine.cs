@@ -36,6 +36,9 @@ internal sealed record TaskPlan
     /// <summary>What results are worth after a crash.</summary>
     public ProcessingGuarantee Guarantee { get; init; }
 
+    /// <summary>The topics that follow from what this sub-topology writes, as the topology calls them: none of its own inputs waits for those among its inputs.</summary>
+    public IReadOnlySet<string> FedTopics { get; init; } = new HashSet<string>();
+
     /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
 
@@ -73,13 +76,14 @@ internal sealed partial class TaskEngine
     private readonly OutputWatermarks _outputWatermarks;
     private readonly bool _hasGenerators;
     private bool _hasChanges;
+    private bool _isStarted;
 
     public TaskEngine(TaskPlan plan)
     {
         _plan = plan;
         _watermarks = new WatermarkTracker(InputsOf(plan));
         _outbox = new Outbox(plan.Outputs, plan.Partition);
-        _context = new TaskContext(_watermarks, _outbox);
+        _context = new TaskContext(plan, _watermarks, _outbox);
         _graph = new TaskGraph(plan.SubTopology, _context);
         _upstreams = [.. plan.Writers.Select(writers => new UpstreamWatermarks(writers))];
         _outputWatermarks = new OutputWatermarks(plan, _watermarks);
@@ -152,6 +156,19 @@ internal sealed partial class TaskEngine
         _state.File = identity;
     }
 
+    /// <summary>
+    /// Lets processors begin, once nothing more is restored: what they wait for is known from then on. The first batch, line or advance of time does so too.
+    /// </summary>
+    /// <exception cref="StreamsException">InvalidInput when user code failed; InvalidConfig.</exception>
+    public void Start()
+    {
+        if (!_isStarted)
+        {
+            _isStarted = true;
+            Guarded("beginning of its processors", _graph.Start);
+        }
+    }
+
     /// <summary>Says that everything before an offset is taken as processed when the next commit is durable, processed or not.</summary>
     public void Claim(int input, long nextOffset)
     {
@@ -177,9 +194,11 @@ internal sealed partial class TaskEngine
     /// <exception cref="PoisonRecordException">A record is to be taken out by a new engine.</exception>
     public void ProcessBatch(int input, ReadOnlyMemory<byte> batch)
     {
+        Start();
         var reader = new RecordBatchReader(batch);
         var header = reader.Header;
         _hasChanges = true;
+        _context.Input = input;
         _watermarks.MarkActive(input);
         _outputWatermarks.AppendActive(_outbox);
         if (header.IsControl)
@@ -262,6 +281,7 @@ internal sealed partial class TaskEngine
     /// <exception cref="PoisonRecordException">The line is to be taken out by a new engine.</exception>
     public void ProcessLine(ReadOnlySpan<byte> line, FilePosition next)
     {
+        Start();
         _hasChanges = true;
         if (!line.IsEmpty)
         {
@@ -301,6 +321,7 @@ internal sealed partial class TaskEngine
     /// <summary>The source file came to its end: every partition of the topics that this task writes is told, once, through the outbox.</summary>
     public void EndOfFile()
     {
+        Start();
         _hasChanges = true;
         _watermarks.EndInput(0);
         Guarded("windows that closed at the end of the file", RaiseWatermark);
@@ -323,6 +344,7 @@ internal sealed partial class TaskEngine
     public void AdvanceTime(long nowMs)
     {
         SetClock(nowMs);
+        Start();
         if (_watermarks.HasIdleness)
         {
             var hasRisen = _watermarks.Advance(nowMs);
@@ -460,7 +482,7 @@ internal sealed partial class TaskEngine
 
     private static TrackedInput[] InputsOf(TaskPlan plan) => plan.SubTopology.File is { } file
         ? [new TrackedInput(file.Watermarks, file.Watermarks is null ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes)]
-        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input)))];
+        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic)))];
 
     private static WatermarkOrigin OriginOf(TaskPlan plan, TopicSourceNode source, int input) =>
         IsByMarkers(plan, input) ? WatermarkOrigin.Markers : source.HasOwnWatermarks ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes;

@@ -1,6 +1,7 @@
 using OrleansStreams.Benchmarks;
 using OrleansStreams.Benchmarks.Cluster;
 using OrleansStreams.Benchmarks.Log;
+using OrleansStreams.Benchmarks.Nexmark;
 using OrleansStreams.Benchmarks.Paths;
 using OrleansStreams.Benchmarks.Postgres;
 using OrleansStreams.Benchmarks.Reports;
@@ -14,6 +15,7 @@ using OrleansStreams.Benchmarks.State;
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
     ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
     ("results", ReportOptions.Usage, rest => Report(rest, ResultLatencyReport.RunAsync)),
+    ("nexmark", NexmarkOptions.Usage, rest => NexmarkOptions.Parse(rest) is { } options ? Task.FromResult(NexmarkReport.Run(options)) : null),
     ("cluster", ReportOptions.Usage, rest => Report(rest, ClusterReport.RunAsync)),
     ("peers", ReportOptions.Usage, rest => Report(rest, PeersReport.RunAsync)),
     ("demo-memory", ReportOptions.Usage, rest => Report(rest, DemoMemory.RunAsync)),

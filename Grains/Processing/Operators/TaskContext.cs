@@ -4,8 +4,10 @@ using OrleansStreams.Records;
 namespace OrleansStreams.Processing.Operators;
 
 /// <summary>What the steps of a task share while a record passes.</summary>
-internal sealed class TaskContext(WatermarkTracker watermarks, Outbox outbox)
+internal sealed class TaskContext(TaskPlan plan, WatermarkTracker watermarks, Outbox outbox)
 {
+    public TaskPlan Plan { get; } = plan;
+
     public WatermarkTracker Watermarks { get; } = watermarks;
 
     public Outbox Outbox { get; } = outbox;
@@ -15,6 +17,12 @@ internal sealed class TaskContext(WatermarkTracker watermarks, Outbox outbox)
     /// jumped at once.
     /// </summary>
     public long Watermark { get; set; } = WatermarkTracker.None;
+
+    /// <summary>What the task's watermark is rising to while timers run.</summary>
+    public long WatermarkTarget { get; set; } = WatermarkTracker.None;
+
+    /// <summary>The input whose batch is being processed.</summary>
+    public int Input { get; set; }
 
     /// <summary>The watermark of the record's own input just before the record; none for what timers emit.</summary>
     public long InputWatermark { get; set; } = WatermarkTracker.None;
@@ -56,6 +64,15 @@ internal sealed class StepClock(TaskContext context, long delayMs)
     /// records before it in its partition, which is why results don't depend on how partitions are interleaved.
     /// </summary>
     public long RecordWatermark => Delayed(Math.Max(context.InputWatermark, context.Watermark));
+
+    /// <summary>What the step's watermark is rising to while timers run.</summary>
+    public long Target => Delayed(context.WatermarkTarget);
+
+    /// <summary>Whether the input has come to its end, and what still happens is that timers run out.</summary>
+    public bool IsEnding => context.WatermarkTarget == WatermarkTracker.End;
+
+    /// <summary>The largest event time that the task has seen.</summary>
+    public long MaxEventTime => context.Watermarks.MaxEventTime;
 
     private long Delayed(long watermark) => watermark is WatermarkTracker.None or WatermarkTracker.End ? watermark : watermark - delayMs;
 }

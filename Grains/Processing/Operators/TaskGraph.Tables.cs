@@ -52,9 +52,12 @@ internal sealed partial class TaskGraph
     private (KeyValueStore<TKey, TValue> Store, TableWriter<TKey, TValue> Table) KeepTable<TKey, TValue>(TableNode<TKey, TValue> node, Materialized<TValue> materialized)
     {
         var store = Keep(new KeyValueStore<TKey, TValue>(materialized.StoreName, node.KeySerde, materialized.ValueSerde));
+        var times = TimesOf(node, materialized.StoreName, node.KeySerde, materialized.TimeToLiveMs);
+        var table = new TableWriter<TKey, TValue>(store, Output<TKey, Change<TValue>>(node), times);
+        Expire(node, times, table);
         Read(node, new StoredTableReader<TKey, TValue>(store));
         LookAhead(node, store);
-        return (store, new TableWriter<TKey, TValue>(store, Output<TKey, Change<TValue>>(node)));
+        return (store, table);
     }
 
     /// <summary>The bytes of the keys that a node gets from its parents.</summary>

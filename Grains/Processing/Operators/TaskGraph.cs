@@ -24,6 +24,7 @@ internal sealed partial class TaskGraph : ITopologyVisitor
     private readonly List<(IEventTimeStep Step, long DelayMs)> _eventTimeSteps = [];
     private readonly List<IWallClockStep> _wallClockSteps = [];
     private readonly List<IRestoredStep> _restoredSteps = [];
+    private readonly List<IStartedStep> _startedSteps = [];
     private readonly List<IStateStore> _stores = [];
 
     public TaskGraph(SubTopology subTopology, TaskContext context)
@@ -48,6 +49,9 @@ internal sealed partial class TaskGraph : ITopologyVisitor
 
     /// <summary>Called after the stores were restored.</summary>
     public void Restored() => _restoredSteps.ForEach(step => step.Restored());
+
+    /// <summary>Called before anything is processed.</summary>
+    public void Start() => _startedSteps.ForEach(step => step.Start());
 
     /// <summary>What a node feeds; to be called once a node.</summary>
     private Emitter<TKey, TValue> Output<TKey, TValue>(TopologyNode node) => Output(node, new Emitter<TKey, TValue>());
@@ -98,6 +102,11 @@ internal sealed partial class TaskGraph : ITopologyVisitor
         if (step is IRestoredStep restored)
         {
             _restoredSteps.Add(restored);
+        }
+
+        if (step is IStartedStep started)
+        {
+            _startedSteps.Add(started);
         }
     }
 

@@ -29,6 +29,13 @@ internal interface IRestoredStep
     void Restored();
 }
 
+/// <summary>A step that begins when all stores have been restored, or are new.</summary>
+internal interface IStartedStep
+{
+    /// <summary>Called once, before anything is processed.</summary>
+    void Start();
+}
+
 /// <summary>Runs the steps that wait for time: by due time, then in the order of the topology, so that what a step emits meets those behind it before they get to that time.</summary>
 internal sealed class TaskTimers(TaskContext context, (IEventTimeStep Step, long DelayMs)[] eventTimeSteps, IWallClockStep[] wallClockSteps)
 {
@@ -66,6 +73,7 @@ internal sealed class TaskTimers(TaskContext context, (IEventTimeStep Step, long
     /// <summary>Takes the steps to a watermark, as if it had risen ms by ms.</summary>
     public void RaiseWatermark(long watermark)
     {
+        context.WatermarkTarget = watermark;
         for (var due = NextDue; due <= watermark && due != long.MaxValue; due = NextDue)
         {
             BeginTimers();

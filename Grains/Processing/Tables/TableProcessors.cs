@@ -6,7 +6,10 @@ using OrleansStreams.Topologies;
 namespace OrleansStreams.Processing.Tables;
 
 /// <summary>The store of a table, changed one key at a time, and what the table feeds.</summary>
-internal sealed class TableWriter<TKey, TValue>(KeyValueStore<TKey, TValue> store, Emitter<TKey, Change<TValue>> output)
+/// <param name="store">The store.</param>
+/// <param name="output">What gets the changes.</param>
+/// <param name="times">When keys were written; null when they live for ever.</param>
+internal sealed class TableWriter<TKey, TValue>(KeyValueStore<TKey, TValue> store, Emitter<TKey, Change<TValue>> output, WriteTimes<TKey>? times = null) : IMortal<TKey>
 {
     /// <summary>Sets a key's value, deletes it for null, and passes the change on.</summary>
     public void Set(in RecordView raw, long timestamp, ReadOnlySpan<byte> keyBytes, TKey key, TValue? value)
@@ -21,6 +24,7 @@ internal sealed class TableWriter<TKey, TValue>(KeyValueStore<TKey, TValue> stor
         if (slot < 0)
         {
             store.Put(keyBytes, value);
+            times?.Written(keyBytes, timestamp);
             output.Emit(raw, timestamp, key, Change.Added(value));
             return;
         }
@@ -32,6 +36,7 @@ internal sealed class TableWriter<TKey, TValue>(KeyValueStore<TKey, TValue> stor
     {
         var old = store.ValueOf(slot);
         store.Set(slot, value);
+        times?.Written(store.KeyBytesOf(slot), timestamp);
         output.Emit(raw, timestamp, key, Change.Updated(old, value));
     }
 
@@ -39,7 +44,17 @@ internal sealed class TableWriter<TKey, TValue>(KeyValueStore<TKey, TValue> stor
     {
         if (store.Remove(keyBytes, out var old))
         {
+            times?.Deleted(keyBytes);
             output.Emit(raw, timestamp, key, Change.Deleted(old));
+        }
+    }
+
+    /// <summary>Deletes a key whose time to live is over.</summary>
+    public void Forget(ReadOnlySpan<byte> keyBytes, TKey key, long timeMs)
+    {
+        if (store.Remove(keyBytes, out var old))
+        {
+            output.Emit(default, timeMs, key, Change.Deleted(old));
         }
     }
 }

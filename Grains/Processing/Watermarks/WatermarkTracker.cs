@@ -16,7 +16,10 @@ internal enum WatermarkOrigin
 }
 
 /// <summary>An input, as the tracker sees it.</summary>
-internal readonly record struct TrackedInput(WatermarkStrategy? Strategy, WatermarkOrigin Origin);
+/// <param name="Strategy">How its watermark follows from event times.</param>
+/// <param name="Origin">What its watermark follows from.</param>
+/// <param name="IsInCircle">Whether its topic is made of what the task's sub-topology writes: then it comes behind the others always, and they must not wait for it.</param>
+internal readonly record struct TrackedInput(WatermarkStrategy? Strategy, WatermarkOrigin Origin, bool IsInCircle = false);
 
 /// <summary>
 /// The event-time watermarks of a task's inputs. An input's watermark says that no event at or before it is expected any more. The task's watermark is the
@@ -54,6 +57,7 @@ internal sealed class WatermarkTracker
             _inputs[i] = new Input
             {
                 Origin = inputs[i].Origin,
+                IsInCircle = inputs[i].IsInCircle,
                 OutOfOrdernessMs = inputs[i].Strategy?.OutOfOrdernessMs ?? 0,
                 IdlenessMs = isMarked ? long.MaxValue : inputs[i].Strategy?.IdlenessMs ?? long.MaxValue,
                 MaxDriftMs = isMarked ? long.MaxValue : inputs[i].Strategy?.MaxDriftMs ?? long.MaxValue,
@@ -184,7 +188,7 @@ internal sealed class WatermarkTracker
 
     /// <summary>
     /// Whether an input is so far ahead of the slowest that it should not be read now. One without any event yet is the slowest of all; idle and ended ones hold nobody
-    /// up, so the slowest itself can always be read, and there is no deadlock.
+    /// up, nor do those that are fed by what they would hold up, so the slowest itself can always be read, and there is no deadlock.
     /// </summary>
     public bool IsAhead(int input)
     {
@@ -197,7 +201,7 @@ internal sealed class WatermarkTracker
         for (var other = 0; other < _inputs.Length; other++)
         {
             ref readonly var slow = ref _inputs[other];
-            if (other != input && !slow.IsIdle && slow.Watermark != End && (slow.Watermark == None || fast.Watermark - slow.Watermark > fast.MaxDriftMs))
+            if (other != input && !slow.IsIdle && !slow.IsInCircle && slow.Watermark != End && (slow.Watermark == None || fast.Watermark - slow.Watermark > fast.MaxDriftMs))
             {
                 return true;
             }
@@ -284,5 +288,6 @@ internal sealed class WatermarkTracker
         public long Watermark;
         public long SilentSinceMs;
         public bool IsIdle;
+        public bool IsInCircle;
     }
 }

@@ -49,13 +49,13 @@ internal sealed class WindowOutput<TKey, TAggregate>(
         }
         else if (pending is not null)
         {
-            var due = NextMultiple();
-            var waiting = pending.Touch(keyBytes, due, start, out var isFirst);
-            if (isFirst)
+            if (FindWaiting(keyBytes, start) >= 0)
             {
-                pending.Set(waiting, (2 * end) + (isNew ? 1 : 0));
+                return;
             }
 
+            var due = NextMultiple();
+            pending.Put(keyBytes, due, start, (2 * end) + (isNew ? 1 : 0));
             NextDue = Math.Min(NextDue, due);
         }
     }
@@ -64,7 +64,7 @@ internal sealed class WindowOutput<TKey, TAggregate>(
     public void Replaced(in RecordView raw, long timestamp, ReadOnlySpan<byte> keyBytes, TKey key, long start, long end)
     {
         var wasEmitted = emit.Kind != WindowEmitKind.OnClose;
-        if (pending is not null && pending.Find(keyBytes, NextMultiple(), start) is >= 0 and var waiting)
+        if (pending is not null && FindWaiting(keyBytes, start) is >= 0 and var waiting)
         {
             wasEmitted = (pending.ValueOf(waiting) & 1) == 0;
             pending.Remove(waiting);
@@ -104,7 +104,7 @@ internal sealed class WindowOutput<TKey, TAggregate>(
     public void Close(int entry)
     {
         var isNews = emit.Kind == WindowEmitKind.OnClose;
-        if (pending is not null && pending.Find(store.KeyBytesOf(entry), NextMultiple(), store.StartOf(entry)) is >= 0 and var waiting)
+        if (pending is not null && FindWaiting(store.KeyBytesOf(entry), store.StartOf(entry)) is >= 0 and var waiting)
         {
             isNews = true;
             pending.Remove(waiting);
@@ -125,6 +125,16 @@ internal sealed class WindowOutput<TKey, TAggregate>(
         context.ValueIsNull = isDeleted;
         output.Emit(raw, timestamp, window, aggregate);
         context.ValueIsNull = before;
+    }
+
+    /// <summary>
+    /// What waits to be emitted of a window, or -1. Its due is the next one, or that of this very moment: a step before this one, which runs at the same watermark, can emit what changes the
+    /// window before this step comes to emit it.
+    /// </summary>
+    private int FindWaiting(ReadOnlySpan<byte> keyBytes, long start)
+    {
+        var waiting = pending!.Find(keyBytes, NextMultiple(), start);
+        return waiting >= 0 ? waiting : pending.Find(keyBytes, clock.Watermark, start);
     }
 
     /// <summary>The first multiple of the interval that the watermark has not reached.</summary>

@@ -38,13 +38,21 @@ public sealed class RepartitionPropertyTests
         }
 
         stream.MapValues(value => value.ToString(CultureInfo.InvariantCulture)).To("out", Produced.With(Serdes.Utf8, Serdes.Utf8));
-        var simulation = await TopologySimulation.CreateAsync(builder.Build(), sources, others, random);
+        var records = sources.ToDictionary(source => source.Key, source => source.Value.Select(partition => partition.ConvertAll(Record)).ToArray());
+        var simulation = await TopologySimulation.CreateAsync(builder.Build(), records, others, random);
         simulation.Run();
 
         simulation.LateRecords.ShouldBe(0, "nothing is out of order by more than the bound");
         var events = sources.Values.SelectMany(partitions => partitions.SelectMany(partition => partition));
         var expected = stages.Aggregate(events, (records, stage) => stage.OnePass(records));
         simulation.Read("out").Order(StringComparer.Ordinal).ShouldBe(expected.Select(record => $"{record.Key} {record.Value}").Order(StringComparer.Ordinal));
+    }
+
+    private static SimulatedRecord Record((string Key, long Value, long Time) record)
+    {
+        var value = new byte[sizeof(long)];
+        System.Buffers.Binary.BinaryPrimitives.WriteInt64BigEndian(value, record.Value);
+        return new(System.Text.Encoding.UTF8.GetBytes(record.Key), value, record.Time);
     }
 
     private static KStream<string, long> Sources(StreamsBuilder builder, bool isMerged, int bound, Random random)

@@ -14,11 +14,11 @@ internal sealed class TopologySimulation
     private const string Source = "source/0_0";
 
     private readonly Random _random;
-    private readonly Dictionary<string, List<(string Key, long Value, long Time)>[]> _sources;
+    private readonly Dictionary<string, List<SimulatedRecord>[]> _sources;
     private readonly MemoryTopics _topics;
     private readonly List<SimulatedTask> _tasks = [];
 
-    private TopologySimulation(Random random, Dictionary<string, List<(string Key, long Value, long Time)>[]> sources, MemoryTopics topics)
+    private TopologySimulation(Random random, Dictionary<string, List<SimulatedRecord>[]> sources, MemoryTopics topics)
     {
         _random = random;
         _sources = sources;
@@ -29,8 +29,11 @@ internal sealed class TopologySimulation
 
     public long LateRecords => _tasks.Sum(task => task.Engine.Progress.LateRecords);
 
+    /// <summary>The stores of all tasks, and how many entries they have.</summary>
+    public IEnumerable<(string Store, long Entries)> Stores => _tasks.SelectMany(task => task.Engine.Stores).Select(store => (store.Name, store.Entries));
+
     public static async Task<TopologySimulation> CreateAsync(
-        Topology topology, Dictionary<string, List<(string Key, long Value, long Time)>[]> sources, Dictionary<string, int> otherTopics, Random random)
+        Topology topology, Dictionary<string, List<SimulatedRecord>[]> sources, Dictionary<string, int> otherTopics, Random random)
     {
         var topics = new MemoryTopics();
         foreach (var (name, partitions) in sources.Select(source => (source.Key, source.Value.Length)).Concat(otherTopics.Select(topic => (topic.Key, topic.Value))))
@@ -44,19 +47,21 @@ internal sealed class TopologySimulation
         {
             var task = plan.TaskOf(id, new ProcessingOptions { SnapshotBytesMin = 300 });
             var writers = task.Writers.Select((names, input) => sources.ContainsKey(task.InputTopics[input]) ? [Source] : names);
-            simulation._tasks.Add(new SimulatedTask(task with { Writers = [.. writers] }, simulation._tasks.Count + 1));
+            var slowness = random.Next(3) == 0 ? random.Next(1, 40) : 1;
+            simulation._tasks.Add(new SimulatedTask(task with { Writers = [.. writers] }, simulation._tasks.Count + 1, slowness));
         }
 
         return simulation;
     }
 
     /// <summary>Runs until every task has ended.</summary>
-    public void Run()
+    /// <param name="what">What a failure is told with.</param>
+    public void Run(string what = "")
     {
         for (var steps = 0; _tasks.Exists(task => !task.Engine.IsCompleted || task.Engine.HasChanges); steps++)
         {
-            steps.ShouldBeLessThan(200_000, "some task never ends: " + string.Join(", ", _tasks.Where(task => !task.Engine.IsCompleted).Select(task => task.Plan.Name)));
-            var task = _tasks[_random.Next(_tasks.Count)];
+            steps.ShouldBeLessThan(200_000, "some task never ends: " + string.Join(", ", _tasks.Where(task => !task.Engine.IsCompleted).Select(task => task.Plan.Name)) + what);
+            var task = NextTask();
             var before = task.Engine.Watermarks.Watermark;
             var dice = _random.Next(100);
             if (dice < 75)
@@ -79,7 +84,23 @@ internal sealed class TopologySimulation
     /// <summary>The records of a topic, as "key value".</summary>
     public List<string> Read(string topic) => _topics.Read(topic);
 
+    /// <summary>The records of a topic, partition by partition.</summary>
+    public List<SimulatedRecord> ReadRecords(string topic) => _topics.ReadRecords(topic);
+
     public int PartitionsOf(string topic) => _topics.PartitionsOf(topic);
+
+    /// <summary>Any task, but each run has its slow ones, so that others are far ahead of them.</summary>
+    private SimulatedTask NextTask()
+    {
+        while (true)
+        {
+            var task = _tasks[_random.Next(_tasks.Count)];
+            if (task.Slowness == 1 || _random.Next(task.Slowness) == 0)
+            {
+                return task;
+            }
+        }
+    }
 
     private void Commit(SimulatedTask task)
     {
@@ -119,7 +140,7 @@ internal sealed class TopologySimulation
         }
     }
 
-    private byte[] SourceBatch(List<(string Key, long Value, long Time)> events, int at)
+    private byte[] SourceBatch(List<SimulatedRecord> events, int at)
     {
         if (at == events.Count)
         {
@@ -131,19 +152,12 @@ internal sealed class TopologySimulation
         var builder = new RecordBatchBuilder();
         foreach (var (key, value, time) in events.Skip(from).Take(at - from + _random.Next(1, 15)))
         {
-            builder.Append(time, System.Text.Encoding.UTF8.GetBytes(key), false, Bytes(value), false);
+            builder.Append(time, key, false, value, value is null);
         }
 
         var batch = builder.Build();
         RecordBatch.StampOffsetAndEpoch(batch, from, 0);
         return batch;
-    }
-
-    private static byte[] Bytes(long value)
-    {
-        var bytes = new System.Buffers.ArrayBufferWriter<byte>();
-        Serdes.Int64.Serialize(value, bytes);
-        return bytes.WrittenSpan.ToArray();
     }
 
     private sealed class SimulatedTask
@@ -152,9 +166,10 @@ internal sealed class TopologySimulation
         private int _snapshotAt;
         private int _lastBegin;
 
-        public SimulatedTask(TaskPlan plan, long producerId)
+        public SimulatedTask(TaskPlan plan, long producerId, int slowness)
         {
             Plan = plan;
+            Slowness = slowness;
             ProducerId = producerId;
             Engine = new TaskEngine(plan);
             Engine.Begin(producerId, new long[plan.SubTopology.Sources.Length], null);
@@ -163,6 +178,8 @@ internal sealed class TopologySimulation
         public TaskPlan Plan { get; }
 
         public long ProducerId { get; }
+
+        public int Slowness { get; }
 
         public TaskEngine Engine { get; private set; }
 
@@ -197,6 +214,9 @@ internal sealed class TopologySimulation
     }
 }
 
+/// <summary>A record of a topic.</summary>
+internal sealed record SimulatedRecord(byte[] Key, byte[]? Value, long Time);
+
 /// <summary>Topics that drop what they have by sequence, and check what markers promise.</summary>
 internal sealed class MemoryTopics : ITaskTopics
 {
@@ -229,6 +249,21 @@ internal sealed class MemoryTopics : ITaskTopics
         }
 
         return texts;
+    }
+
+    public List<SimulatedRecord> ReadRecords(string topic)
+    {
+        var records = new List<SimulatedRecord>();
+        foreach (var batch in _batches.Where(pair => pair.Key.Topic == topic).SelectMany(pair => pair.Value))
+        {
+            var reader = new RecordBatchReader(batch.Batch);
+            while (!reader.Header.IsControl && reader.TryRead(out var record))
+            {
+                records.Add(new SimulatedRecord(record.Key.ToArray(), record.ValueIsNull ? null : record.Value.ToArray(), record.Timestamp));
+            }
+        }
+
+        return records;
     }
 
     public void Deliver(IEnumerable<OutboxItem> outbox, string task)

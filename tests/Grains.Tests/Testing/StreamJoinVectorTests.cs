@@ -178,6 +178,25 @@ public sealed class StreamJoinVectorTests
     }
 
     [Fact]
+    public void A_session_behind_a_join_grows_at_the_very_watermark_at_which_it_is_to_be_emitted()
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream("left", s_texts).LeftJoin(builder.Stream("right", s_texts), (one, two) => one + two, JoinWindows.Of(TimeSpan.Zero), s_joined)
+            .GroupByKey().WindowedBy(SessionWindows.With(TimeSpan.FromMilliseconds(5))).EmitEvery(TimeSpan.FromMilliseconds(1)).Reduce((one, two) => one + two, Materialized.As("sessions", Serdes.Utf8))
+            .Map((window, value) => ($"{window.WindowStartMs}-{window.WindowEndMs}", value)).To("out", Produced.With(Serdes.Utf8, Serdes.Utf8));
+        var driver = new TopologyTestDriver(builder.Build());
+        foreach (var time in (long[])[0, 1, 5, 6])
+        {
+            driver.CreateInput("left", Serdes.Utf8, Serdes.Utf8).Pipe("k", $"{time}", time);
+        }
+
+        // The join tells each a ms after its time; a ms later the session that it makes is due, and the next one grows it first.
+        driver.CloseInputs();
+        driver.CreateOutput("out", Serdes.Utf8, Serdes.Utf8).ReadAll().Select(record => $"{record.Key}={record.Value ?? "-"}")
+            .ShouldBe(["0-2=01", "0-2=-", "0-7=0156"], "0-1 and 0-6 had never been emitted");
+    }
+
+    [Fact]
     public void Windows_that_end_before_they_begin_are_refused()
     {
         Should.Throw<Errors.StreamsException>(() => JoinWindows.Between(TimeSpan.FromMilliseconds(6), TimeSpan.FromMilliseconds(5))).Code.ShouldBe(Errors.StreamsErrorCode.InvalidConfig);

@@ -91,6 +91,25 @@ public sealed class TableJoinTests
     }
 
     [Fact]
+    public void A_table_is_joined_with_a_kept_table_that_follows_from_it_only_when_the_result_is_kept_too()
+    {
+        var builder = new StreamsBuilder();
+        var table = builder.Table("left", s_texts);
+        var upper = table.MapValues(value => value.ToUpperInvariant(), Materialized.As("upper", Serdes.Utf8));
+        var counts = table.ToStream().GroupByKey().Count(Materialized.As("counts", Serdes.Int64));
+        foreach (var join in (Action[])[() => table.Join(upper, (one, two) => one + two), () => upper.Join(table, (one, two) => one + two), () => table.Join(counts, (one, two) => one + two)])
+        {
+            Should.Throw<StreamsException>(join).Message.ShouldContain("Materialized.As");
+        }
+
+        table.Join(upper, (one, two) => one + two, Materialized.As("kept", Serdes.Utf8)).ToStream().To("out", s_toTexts);
+        upper.Join(counts, (one, two) => $"{one}{two}").ToStream().To("others", s_toTexts);
+        var driver = Drive(builder, "L:a L:b L:-");
+        driver.CreateOutput("out", Serdes.Utf8, Serdes.Utf8).ReadAll()[^1].Value.ShouldBeNull();
+        driver.CreateOutput("others", Serdes.Utf8, Serdes.Utf8).ReadAll().Select(record => record.Value).ShouldBe(["A1", "B1", "B2", null], "neither reads the other's store");
+    }
+
+    [Fact]
     public void Tables_that_cannot_meet_are_refused()
     {
         var builder = new StreamsBuilder();

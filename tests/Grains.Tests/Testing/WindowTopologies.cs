@@ -39,7 +39,7 @@ internal static class WindowTopologies
     /// <summary>"key@time"; the key may be left out.</summary>
     public static (string Key, long Time) Event(string text) => text.Split('@') is [var key, var time] ? (key, Number(time)) : ("k", Number(text));
 
-    private static KStream<Windowed<string>, long> Count(KGroupedStream<string, long> grouped, string[] windows, string[] emit, Materialized<long> store)
+    public static KStream<Windowed<string>, long> Count<TValue>(KGroupedStream<string, TValue> grouped, string[] windows, string[] emit, Materialized<long> store)
     {
         switch (windows)
         {

@@ -1,0 +1,140 @@
+using OrleansStreams.Errors;
+using OrleansStreams.Records;
+using OrleansStreams.Topologies;
+
+namespace OrleansStreams.Processing.RandomTopologies;
+
+/// <summary>
+/// Tables. Their last values follow from their inputs alone. The changes on the way do as well as long as a key's records have an order; behind a merge, a new key or a join of tables they
+/// are chance, and only the last one of each key is compared.
+/// </summary>
+internal sealed partial class Weave
+{
+    private void AddTable(Step step)
+    {
+        switch (step.Kind)
+        {
+            case StepKind.Aggregate or StepKind.AggregateBy:
+                AddAggregate(step);
+                break;
+            case StepKind.ToTable:
+                AddToTable(step);
+                break;
+            case StepKind.ToStream:
+                AddToStream(step);
+                break;
+            default:
+                if (Table(step.On) is { } from)
+                {
+                    AddTable(step, from);
+                }
+
+                break;
+        }
+    }
+
+    private void AddAggregate(Step step)
+    {
+        if (Stream(step.On) is not { } from)
+        {
+            return;
+        }
+
+        var (isNewKey, salt, store) = (step.Kind == StepKind.AggregateBy, step.A, Next("table"));
+        var isOrdered = from.Exact.IsOrdered && !isNewKey;
+        var kind = Aggregators.Of(step.B, isOrdered);
+        var grouped = s_grouped.WithName(Next("grouped"));
+        from.IsUsed = true;
+        var table = Aggregators.Table(kind, isNewKey ? from.Stream.GroupBy((key, value) => Functions.NewKey(key, value, salt), grouped) : from.Stream.GroupByKey(grouped), store);
+
+        var records = from.Exact.Records.Where(record => record.Value is not null).Select(record => isNewKey ? record with { Key = Functions.NewKey(record.Key, record.Value, salt) } : record).ToArray();
+        var final = records.GroupBy(record => record.Key).ToDictionary(key => key.Key, key => Aggregators.Model(kind, key));
+        var changes = isOrdered
+            ? records.Select((record, at) => record with { Value = Aggregators.Model(kind, records.Take(at + 1).Where(other => other.Key == record.Key)) }).ToArray()
+            : null;
+        _tables.Add(new(table, new KnownTable(final, changes), isNewKey ? new Partitioning(null) : PlaceByKey(from)));
+    }
+
+    /// <summary>Of a changelog, or of a stream whose records of a key have an order.</summary>
+    private void AddToTable(Step step)
+    {
+        var candidates = _changelogs.Concat(_streams.Where(stream => stream.Exact.IsOrdered)).ToArray();
+        if (candidates.Length == 0)
+        {
+            return;
+        }
+
+        var from = candidates[step.On % candidates.Length];
+        from = from.KeepsKey ? from : Repartitioned(from, _world.Next(2) == 0 ? null : _world.Next(1, 5));
+        from.IsUsed = true;
+        var known = from.Known is Changelog changelog ? new KnownTable(changelog.Final, null) : KnownTable.Of(from.Exact.Records);
+        _tables.Add(new(from.Stream.ToTable(Materialized.As(Next("table"), Serdes.Utf8)), known, from.Place));
+    }
+
+    private void AddToStream(Step step)
+    {
+        if (Table(step.On) is not { } from)
+        {
+            return;
+        }
+
+        from.IsUsed = true;
+        var stream = new WovenStream(from.Table.ToStream(), OfTable(from.Known), KeepsKey: true, from.Place);
+        (stream.Known is Exact ? _streams : _changelogs).Add(stream);
+    }
+
+    private void AddTable(Step step, WovenTable from)
+    {
+        var salt = step.A;
+        from.IsUsed = true;
+        switch (step.Kind)
+        {
+            case StepKind.TableFilter:
+                var filtered = step.B % 2 == 0
+                    ? from.Table.Filter((key, value) => Functions.IsKept(key, value, salt), PerhapsKept())
+                    : from.Table.FilterNot((key, value) => !Functions.IsKept(key, value, salt), PerhapsKept());
+                _tables.Add(new(filtered, from.Known.Mapped((key, value) => Functions.IsKept(key, value, salt) ? value : null), from.Place));
+                break;
+            case StepKind.TableMapValues:
+                _tables.Add(new(from.Table.MapValues(value => Functions.Mapped(value, salt)!, PerhapsKept()), from.Known.Mapped((_, value) => Functions.Mapped(value, salt)), from.Place));
+                break;
+            default:
+                AddTableJoin(step, from, Table(step.With)!);
+                break;
+        }
+    }
+
+    private Materialized<string>? PerhapsKept() => _world.Next(2) == 0 ? null : Kept();
+
+    private Materialized<string> Kept() => Materialized.As(Next("table"), Serdes.Utf8);
+
+    private void AddTableJoin(Step step, WovenTable left, WovenTable right)
+    {
+        right.IsUsed = true;
+        if (!left.Place.TryMeet(right.Place))
+        {
+            var moved = Repartitioned(new WovenStream(right.Table.ToStream(), OfTable(right.Known), KeepsKey: true, right.Place), left.Place.Count);
+            right = new WovenTable(moved.Stream.ToTable(Kept()), right.Known, moved.Place);
+            left.Place.TryMeet(right.Place).ShouldBeTrue();
+        }
+
+        KTable<string, string> Joined(Materialized<string>? materialized) => step.Kind switch
+        {
+            StepKind.TableJoin => left.Table.Join(right.Table, Functions.Joined, materialized),
+            StepKind.TableLeftJoin => left.Table.LeftJoin(right.Table, Functions.Joined, materialized),
+            _ => left.Table.OuterJoin(right.Table, Functions.Joined, materialized),
+        };
+        KTable<string, string> table;
+        try
+        {
+            table = Joined(PerhapsKept());
+        }
+        catch (StreamsException error) when (error.Message.Contains("keep the result of their join", StringComparison.Ordinal))
+        {
+            table = Joined(Kept());
+        }
+
+        var known = Models.Join(left.Known, right.Known, needsLeft: step.Kind != StepKind.TableOuterJoin, needsRight: step.Kind == StepKind.TableJoin);
+        _tables.Add(new(table, known, left.Place));
+    }
+}
