@@ -42,6 +42,7 @@ public sealed class CogroupTests
     [Theory]
     [InlineData("one.k=a@20 two.k=b@25", "k=10-21.a k=15-26.a[b] k=21-32.[b]")]
     [InlineData("two.k=b@25 one.k=a@20", "k=10-21.a k=15-26.[b]a k=21-32.[b]")] // the first window takes its event from what was kept
+    [InlineData("one.k=a@20 one.k=c@30 one.k=b@25", "k=10-21.a k=15-26.ab k=20-31.acb k=21-32.cb k=26-37.c")] // each event was kept with a value of its own
     public void Sliding_windows_hold_events_of_all_streams(string script, string results) => Windows(
         cogrouped => cogrouped.WindowedBy(SlidingWindows.Of(Ms(10)).Grace(Ms(50))).Aggregate(() => ".", Materialized.As("all", Serdes.Utf8)), script).ShouldBe(results);
 

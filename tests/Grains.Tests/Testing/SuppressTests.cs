@@ -85,6 +85,19 @@ public sealed class SuppressTests
     }
 
     [Fact]
+    public void What_is_told_early_is_not_late_behind_by_the_watermark_of_the_input_that_drove_it_out()
+    {
+        var builder = new StreamsBuilder();
+        var told = builder.Stream("one", Texts).Merge(builder.Stream("two", Texts)).ToTable(Materialized.As("rows", Serdes.Utf8))
+            .Suppress(Suppressed.UntilTimeLimit(Ms(1000), BufferConfig.MaxRecords(2)));
+        told.ToStream().GroupByKey().WindowedBy(TumblingWindows.Of(Ms(10))).Count(Materialized.As("counts", Serdes.Int64))
+            .Map((window, count) => (window.Key, $"{window.WindowStartMs}:{count}")).To("out", ToTexts);
+        var driver = Drive(builder.Build(), "two.a=1@0 one.b=1@5001 one.c=1@5002", [], close: true);
+        driver.LateRecords.ShouldBe(0);
+        Results(driver).ShouldBe("a=0:1 b=5000:1 c=5000:1");
+    }
+
+    [Fact]
     public void Both_bounds_hold_together()
     {
         Results(Drive(Table(1000, BufferConfig.MaxRecords(5).WithMaxBytes(53)), "rows.a=1@0 rows.b=1@1", [])).ShouldBe("a=1");
