@@ -125,6 +125,8 @@ internal sealed class TaskEngine
         _watermarks.Watermark, _state.RecordsIn, _outbox.Records, _context.LateRecords, _state.Commit, _stores.Sum(store => store.Entries), _state.File, IsCompleted, [.. _state.Positions])
     {
         SkippedRecords = _context.SkippedRecords,
+        NewestEventTime = _watermarks.MaxEventTime,
+        StateBytes = StateBytes,
     };
 
     /// <summary>Begins a new task. The first commit makes the producer id durable, before anything is sent under it.</summary>
@@ -335,6 +337,18 @@ internal sealed class TaskEngine
         return entries;
     }
 
+    /// <summary>Reads a page of a store as it is now.</summary>
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges, or a wrong continuation.</exception>
+    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation) Scan(StoreScan scan)
+    {
+        var page = new StorePage(scan);
+        (Store(scan.Store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{scan.Store}' is read by key only: give a key.")).Scan(page);
+        return page.Take();
+    }
+
+    /// <summary>The name of the serde of a store's keys; null when it is not known.</summary>
+    public string? KeySerdeOf(string store) => (Store(store) as IServedStore)?.KeySerde;
+
     /// <summary>The name of the serde of a store's values.</summary>
     /// <exception cref="StreamsException">StoreNotFound.</exception>
     public string ValueSerdeOf(string store) => Store(store).ValueSerde;
@@ -438,6 +452,10 @@ internal sealed record TaskProgress(
     long Watermark, long RecordsIn, long RecordsOut, long LateRecords, long Commits, long StateEntries, FilePosition? File, bool IsCompleted, long[] Positions)
 {
     public long SkippedRecords { get; init; }
+
+    public long NewestEventTime { get; init; } = long.MinValue;
+
+    public long StateBytes { get; init; }
 }
 
 /// <summary>A commit to be made durable.</summary>
