@@ -3,8 +3,8 @@ using OrleansStreams.ClientApp.Server;
 
 namespace OrleansStreams.ClientApp.Commands;
 
-/// <summary>apps list | status | query | start | stop.</summary>
-internal static class AppsCommand
+/// <summary>apps list | status | topology | query | start | stop.</summary>
+internal static partial class AppsCommand
 {
     private static readonly Argument<string> App = new("app") { Description = "The application's name." };
 
@@ -13,6 +13,7 @@ internal static class AppsCommand
         SharedOptions.All,
         List(),
         Status(),
+        Topology(),
         Query(),
         Start(),
         Stop(),
@@ -45,39 +46,6 @@ internal static class AppsCommand
         command.OnRun(async (session, cancellation) =>
         {
             Show(session, await session.Server.GetAsync(StreamsServer.Path("apps", session.Get(App)), cancellation));
-            return CommandRunner.Fine;
-        });
-        return command;
-    }
-
-    private static Command Query()
-    {
-        var store = new Option<string>("--store") { Description = "The state store.", Required = true };
-        var key = new Option<string>("--key") { Description = "The key.", Required = true };
-        var from = new Option<string>("--from") { Description = "The first window start wanted: ISO 8601 or ms since 1970.", HelpName = "TIME" };
-        var to = new Option<string>("--to") { Description = "The first window start not wanted: ISO 8601 or ms since 1970.", HelpName = "TIME" };
-        var limit = new Option<int?>("--limit") { Description = "The most entries to show.", HelpName = "N" };
-        var command = new Command("query", "Reads an application's committed state by key and window.") { App, store, key, from, to, limit };
-        command.OnRun(async (session, cancellation) =>
-        {
-            var query = StreamsServer.Query(
-                ("key", session.Get(key)),
-                ("from", session.Get(from)),
-                ("to", session.Get(to)),
-                ("limit", session.Get(limit)?.ToString(System.Globalization.CultureInfo.InvariantCulture)));
-            var answer = await session.Server.GetAsync(StreamsServer.Path("apps", session.Get(App), "stores", session.Get(store)!) + query, cancellation);
-            if (session.Json)
-            {
-                session.Terminal.WriteJson(answer);
-                return CommandRunner.Fine;
-            }
-
-            session.Terminal.WriteTable(
-                ["WINDOW START", "WINDOW END", "VALUE", "FINAL"],
-                [.. answer.Items("entries").Select(entry => new[]
-                {
-                    entry.Text("windowStart"), entry.Text("windowEnd"), entry.Text("value"), entry.GetProperty("isFinal").GetBoolean() ? "yes" : "no",
-                })]);
             return CommandRunner.Fine;
         });
         return command;
@@ -119,12 +87,12 @@ internal static class AppsCommand
         session.Terminal.WriteLine($"  watermark {app.Text("watermark")}, lag {app.Text("lag")}, {app.Rounded("recordsPerSecond")} records/s");
         session.Terminal.WriteLine($"  {app.Text("recordsIn")} records in, {app.Text("recordsOut")} out, {app.Text("lateRecords")} late");
         session.Terminal.WriteTable(
-            ["TASK", "STATE", "WATERMARK", "LAG", "RECORDS/S", "IN", "OUT", "LATE", "STATE ENTRIES", "ERROR"],
+            ["TASK", "STATE", "WATERMARK", "LAG", "RECORDS/S", "IN", "OUT", "LATE", "SKIPPED", "STATE ENTRIES", "STATE BYTES", "COMMIT MS", "ERROR"],
             [.. app.Items("tasks").Select(task => new[]
             {
                 task.Text("taskId"), task.Text("state"), task.Text("watermark"), task.Text("lag"), task.Rounded("recordsPerSecond"), task.Text("recordsIn"),
-                task.Text("recordsOut"), task.Text("lateRecords"), task.Text("stateEntries"), CommandRunner.OneLine(task.Text("error")),
+                task.Text("recordsOut"), task.Text("lateRecords"), task.Text("skippedRecords"), task.Text("stateEntries"), task.Text("stateBytes"), task.Rounded("commitMsMedian"), CommandRunner.OneLine(task.Text("error")),
             })],
-            3, 4, 5, 6, 7, 8);
+            3, 4, 5, 6, 7, 8, 9, 10, 11);
     }
 }

@@ -16,7 +16,7 @@ internal static class JsonReading
     };
 
     public static string Rounded(this JsonElement json, string name) =>
-        json.TryGetProperty(name, out var value) && value.TryGetDouble(out var number) ? number.ToString("0.#", CultureInfo.InvariantCulture) : Nothing;
+        json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) ? number.ToString("0.#", CultureInfo.InvariantCulture) : Nothing;
 
     public static long Long(this JsonElement json, string name) => json.GetProperty(name).GetInt64();
 

@@ -80,6 +80,27 @@ public sealed record StreamTaskStatus(
     /// <summary>Records that went to a dead-letter topic since the journal began.</summary>
     [Id(20)]
     public long DeadLetters { get; init; }
+
+    /// <summary>The largest event time processed, ms since the Unix epoch; long.MinValue before the first event.</summary>
+    [Id(30)]
+    public long NewestEventTime { get; init; } = long.MinValue;
+
+    /// <summary>How far the watermark is behind the wall clock, in ms; 0 after the end of input, -1 before the first event. Old data has a large one however fast it is
+    /// processed: compare the watermark with <see cref="NewestEventTime"/> then.</summary>
+    [Id(31)]
+    public long WatermarkLagMs { get; init; } = -1;
+
+    /// <summary>How long the last commit took from its drain to its durability, in ms; -1 before the first.</summary>
+    [Id(32)]
+    public double CommitMsLast { get; init; } = -1;
+
+    /// <summary>The median of the last 128 commits, in ms; -1 before the first.</summary>
+    [Id(33)]
+    public double CommitMsMedian { get; init; } = -1;
+
+    /// <summary>Bytes of memory that its state takes, roughly.</summary>
+    [Id(34)]
+    public long StateSizeBytes { get; init; }
 }
 
 /// <summary>An application as it is.</summary>
@@ -104,7 +125,22 @@ public sealed record StreamApplicationStatus(
 [Immutable]
 [Alias("streams.state-query")]
 public sealed record StateQuery(
-    [property: Id(0)] string Store, [property: Id(1)] ReadOnlyMemory<byte> Key, [property: Id(2)] long FromMs, [property: Id(3)] long ToMs, [property: Id(4)] int Limit);
+    [property: Id(0)] string Store, [property: Id(1)] ReadOnlyMemory<byte> Key, [property: Id(2)] long FromMs, [property: Id(3)] long ToMs, [property: Id(4)] int Limit)
+{
+    /// <summary>How long a query waits for the records that it must reflect unless it says so itself, in ms.</summary>
+    public const int WaitMsDefault = 10_000;
+
+    /// <summary>The longest such wait in ms: it stays below the response timeout of grain calls.</summary>
+    public const int WaitMsMax = 25_000;
+
+    /// <summary>Records that the answer must reflect: the query waits for a commit that does.</summary>
+    [Id(5)]
+    public ImmutableArray<InputOffset> AtLeast { get; init; } = [];
+
+    /// <summary>How long to wait for them, in ms (1 to 25,000).</summary>
+    [Id(6)]
+    public int WaitMs { get; init; } = WaitMsDefault;
+}
 
 /// <summary>One entry of a store.</summary>
 /// <param name="WindowStartMs">The window's start, or -1 for a plain store.</param>
@@ -130,6 +166,14 @@ public sealed record StateQueryResult(
     /// <summary>The name of the serde that the entries' values are written with, so that who knows it can show them; null when it is not known.</summary>
     [Id(3)]
     public string? ValueSerde { get; init; }
+
+    /// <summary>The application that answered, which an alias may stand for.</summary>
+    [Id(4)]
+    public string Application { get; init; } = string.Empty;
+
+    /// <summary>The partition that the key is in.</summary>
+    [Id(5)]
+    public int Partition { get; init; }
 }
 
 /// <summary>One application: supervises its tasks. The key is the application's name, under which its topology is registered in every silo.</summary>
@@ -166,10 +210,23 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
     Task EnsureRunningAsync();
 
     /// <summary>Asks the task that holds the key.</summary>
-    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, TaskNotReady (retriable), StoreNotFound, InvalidRequest.</exception>
+    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, TaskNotReady (retriable), StoreNotFound, InvalidRequest; RequestTimedOut (retriable) when no commit
+    /// reflected <see cref="StateQuery.AtLeast"/> in time.</exception>
     [AlwaysInterleave]
     [Alias("QueryAsync")]
     Task<StateQueryResult> QueryAsync(StateQuery query);
+
+    /// <summary>Asks all tasks that have a part of the store, and merges what they answer.</summary>
+    /// <exception cref="StreamsException">As of <see cref="QueryAsync"/>.</exception>
+    [AlwaysInterleave]
+    [Alias("ScanAsync")]
+    Task<StoreScanResult> ScanAsync(StoreScan scan);
+
+    /// <summary>The topology, with the topics that it really uses: that of the last start, or the one it has without any parameters.</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound; InvalidConfig or InvalidRequest when it cannot be described.</exception>
+    [AlwaysInterleave]
+    [Alias("GetTopologyAsync")]
+    Task<TopologyText> GetTopologyAsync();
 }
 
 /// <summary>One task of an application; the key is <c>application/subTopology_partition</c>. Only application grains call it, but for status and queries.</summary>
@@ -198,4 +255,15 @@ public interface IStreamTaskGrain : IGrainWithStringKey
     [AlwaysInterleave]
     [Alias("QueryAsync")]
     Task<StateQueryResult> QueryAsync(StateQuery query);
+
+    /// <summary>Reads a page of committed state; the continuation says only whether there is more.</summary>
+    [AlwaysInterleave]
+    [Alias("ScanAsync")]
+    Task<StoreScanResult> ScanAsync(StoreScan scan);
+
+    /// <summary>Waits until a commit is durable, and its results delivered, that has an input's record behind it.</summary>
+    /// <exception cref="StreamsException">RequestTimedOut, TaskNotReady (both retriable), ApplicationNotRunning.</exception>
+    [AlwaysInterleave]
+    [Alias("ReflectAsync")]
+    Task ReflectAsync(InputOffset input, int waitMs);
 }

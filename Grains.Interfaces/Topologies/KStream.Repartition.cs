@@ -115,6 +115,6 @@ internal sealed record RepartitionTopic(string Name, int? Partitions)
     /// <summary>Of a topic whose every partition has every record.</summary>
     public const string BroadcastSuffix = "-broadcast";
 
-    /// <summary>The name of the topic that is made for an application.</summary>
-    public static string NameIn(string application, string name) => $"{application}-{name}";
+    /// <summary>The name of the topic that is made for an application; the sign that parts an application from its version is none that a topic's name may have.</summary>
+    public static string NameIn(string application, string name) => $"{application.Replace('@', '.')}-{name}";
 }

@@ -11,12 +11,12 @@ internal sealed class MermaidChart
     private readonly Dictionary<string, string> _topics = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _stores = new(StringComparer.Ordinal);
 
-    public static string Of(Topology topology)
+    public static string Of(Topology topology, Func<string, string> nameOf)
     {
         var chart = new MermaidChart();
         foreach (var topic in topology.SubTopologies.SelectMany(sub => sub.InputTopics.Concat(sub.OutputTopics).Concat(sub.DeadLetterTopics)).Distinct(StringComparer.Ordinal))
         {
-            chart.AddTopic(topic);
+            chart.AddTopic(topic, nameOf(topic));
         }
 
         foreach (var sub in topology.SubTopologies)
@@ -27,10 +27,10 @@ internal sealed class MermaidChart
         return chart._text.Append(chart._edges).ToString();
     }
 
-    private void AddTopic(string topic)
+    private void AddTopic(string topic, string shown)
     {
         _topics.Add(topic, string.Create(CultureInfo.InvariantCulture, $"topic{_topics.Count}"));
-        Line(_text, $"    {_topics[topic]}([\"{Label(topic)}\"])");
+        Line(_text, $"    {_topics[topic]}([\"{Label(shown)}\"])");
     }
 
     private void AddSubTopology(SubTopology sub)

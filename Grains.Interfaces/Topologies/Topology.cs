@@ -20,22 +20,38 @@ public sealed class Topology
     public ImmutableArray<string> ChangeableParameters { get; }
 
     /// <summary>The topology as text: each sub-topology's nodes, what they do and what they feed.</summary>
-    public string Describe()
-    {
-        var text = new StringBuilder();
-        foreach (var subTopology in SubTopologies)
-        {
-            subTopology.DescribeTo(text);
-        }
+    public string Describe() => Describe(topic => topic);
 
-        return text.ToString();
-    }
+    /// <summary>The topology as text, with the topics that an application of this name makes for itself called as they are.</summary>
+    /// <param name="application">The application's name.</param>
+    public string Describe(string application) => Describe(NamesIn(application));
 
     /// <summary>
     /// The topology as a Mermaid flow chart: a subgraph per sub-topology with its steps and stores, and between them the topics. What runs it shows it at once: paste it into
     /// Markdown between <c>```mermaid</c> lines.
     /// </summary>
-    public string ToMermaid() => MermaidChart.Of(this);
+    public string ToMermaid() => MermaidChart.Of(this, topic => topic);
+
+    /// <summary>The flow chart, with the topics that an application of this name makes for itself called as they are.</summary>
+    /// <param name="application">The application's name.</param>
+    public string ToMermaid(string application) => MermaidChart.Of(this, NamesIn(application));
+
+    private string Describe(Func<string, string> nameOf)
+    {
+        var text = new StringBuilder();
+        foreach (var subTopology in SubTopologies)
+        {
+            subTopology.DescribeTo(text, nameOf);
+        }
+
+        return text.ToString();
+    }
+
+    private Func<string, string> NamesIn(string application)
+    {
+        var made = SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => source.Topic).ToHashSet(StringComparer.Ordinal);
+        return topic => made.Contains(topic) ? RepartitionTopic.NameIn(application, topic) : topic;
+    }
 
     internal static Topology Of(ImmutableArray<TopologyNode> nodes, ImmutableArray<string> changeableParameters, ErrorPolicy errors)
     {
@@ -194,13 +210,19 @@ public sealed class SubTopology
         return new SubTopology(id, nodes, errors);
     }
 
-    internal void DescribeTo(StringBuilder text)
+    internal void DescribeTo(StringBuilder text, Func<string, string> nameOf)
     {
         text.Append(CultureInfo.InvariantCulture, $"Sub-topology {Id}\n");
         foreach (var node in Nodes)
         {
             var children = Nodes.Where(other => other.Parents.Contains(node)).Select(other => other.Name).ToArray();
-            var what = node is FileSourceNode file ? $"file {file.Path}" : node.Shape;
+            var what = node switch
+            {
+                FileSourceNode file => $"file {file.Path}",
+                TopicSourceNode source => node.Shape.Replace(source.Topic, nameOf(source.Topic), StringComparison.Ordinal),
+                SinkNode sink => node.Shape.Replace(sink.Topic, nameOf(sink.Topic), StringComparison.Ordinal),
+                _ => node.Shape,
+            };
             text.Append(CultureInfo.InvariantCulture, $"  {node.Name}: {what}{ErrorsOf(node)}{(children.Length == 0 ? string.Empty : " -> " + string.Join(", ", children))}\n");
         }
     }

@@ -81,15 +81,15 @@ internal sealed class ApplicationPlan
         };
     }
 
-    /// <summary>The task that keeps a key of a store.</summary>
+    /// <summary>The sub-topology that keeps a store, and its partitions.</summary>
     /// <exception cref="StreamsException">StoreNotFound.</exception>
-    public string TaskOf(string store, ReadOnlySpan<byte> key)
+    public (int SubTopology, int Partitions) PlaceOf(string store)
     {
         foreach (var sub in _topology.SubTopologies)
         {
             if (sub.Stores.Contains(store))
             {
-                return IdOf(sub.Id, Records.KeyHash.PartitionFor(key, PartitionsOf(sub)));
+                return (sub.Id, PartitionsOf(sub));
             }
         }
 
@@ -98,12 +98,28 @@ internal sealed class ApplicationPlan
             StreamsErrorCode.StoreNotFound, $"Application '{_name}' has no store '{store}': it has {(stores.Length == 0 ? "none" : string.Join(", ", stores))}.");
     }
 
+    /// <summary>The topics as they are called that a sub-topology reads.</summary>
+    public IEnumerable<string> InputsOf(int subTopology) => _topology.SubTopologies[subTopology].InputTopics.Select(topic => _topics[topic].Name);
+
+    /// <summary>The topics as they are called that a sub-topology writes, with their partitions.</summary>
+    public IEnumerable<(string Topic, int Partitions)> OutputsOf(int subTopology) =>
+        _topology.SubTopologies[subTopology].OutputTopics.Select(topic => (_topics[topic].Name, _topics[topic].PartitionCount));
+
+    /// <summary>The sub-topologies that read a topic.</summary>
+    public IEnumerable<int> ReadersOf(string topic) => _topology.SubTopologies.Where(sub => InputsOf(sub.Id).Contains(topic)).Select(sub => sub.Id);
+
+    /// <summary>Whether what one sub-topology writes reaches another, or it is that one.</summary>
+    public bool Reaches(int from, int to) => Reaches(from, to, []);
+
     /// <summary>The topics that are read, with their partitions: tasks and the places of keys depend on them.</summary>
     public IEnumerable<(string Topic, int Partitions)> Inputs =>
         _topology.SubTopologies.SelectMany(sub => sub.InputTopics).Distinct(StringComparer.Ordinal).Select(topic => (_topics[topic].Name, _topics[topic].PartitionCount));
 
     /// <summary>The topics that the application makes for itself.</summary>
     public IEnumerable<string> InternalTopics => _topology.SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => _topics[source.Topic].Name);
+
+    private bool Reaches(int from, int to, HashSet<int> seen) =>
+        from == to || (seen.Add(from) && OutputsOf(from).SelectMany(output => ReadersOf(output.Topic)).Any(next => Reaches(next, to, seen)));
 
     private static async Task<TopicDescription> DescribeAsync(string name, string topic, ITaskTopics topics)
     {

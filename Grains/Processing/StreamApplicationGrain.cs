@@ -30,14 +30,13 @@ internal sealed class StreamApplicationGrainState
 }
 
 /// <summary>One application: remembers that it runs, and brings up its tasks again whenever they are not.</summary>
-internal sealed class StreamApplicationGrain(
+internal sealed partial class StreamApplicationGrain(
     [PersistentState("application", "streams")] IPersistentState<StreamApplicationGrainState> stored,
     StreamApplicationRegistry registry,
     ProcessingOptions options,
     TimeProvider time,
     ILogger<StreamApplicationGrain> logger) : Grain, IStreamApplicationGrain
 {
-    private const int QueryLimitMax = 10_000;
     private const int SupervisionsPerLook = 30;
 
     private readonly Dictionary<string, SupervisedTask> _tasks = new(StringComparer.Ordinal);
@@ -184,35 +183,6 @@ internal sealed class StreamApplicationGrain(
         }
 
         return Task.CompletedTask;
-    }
-
-    public async Task<StateQueryResult> QueryAsync(StateQuery query)
-    {
-        registry.Check(Name);
-        if (query.Limit is < 1 or > QueryLimitMax || query.FromMs > query.ToMs || string.IsNullOrEmpty(query.Store))
-        {
-            throw new StreamsException(
-                StreamsErrorCode.InvalidRequest, $"The query of store '{query.Store}' from {query.FromMs} to {query.ToMs} with limit {query.Limit} cannot be answered: name a store, a range that does not end before it begins, and a limit of 1 to {QueryLimitMax}.");
-        }
-
-        if (!stored.State.IsRunning)
-        {
-            var why = stored.State.WasStarted ? "is stopped: start it again, its state is kept" : "was never started: start it first";
-            throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' {why}.");
-        }
-
-        if (_refused is not null)
-        {
-            throw _refused;
-        }
-
-        if (_plan is null)
-        {
-            await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
-        }
-
-        var task = _plan!.TaskOf(query.Store, query.Key.Span);
-        return await GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{task}").QueryAsync(query);
     }
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)

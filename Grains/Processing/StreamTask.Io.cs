@@ -300,7 +300,7 @@ internal sealed partial class StreamTask
     {
         foreach (var pending in _queries)
         {
-            pending.Evaluate(query => Answer(_engine!, query, _committedAt))();
+            pending.Evaluate(_engine!, _committedAt)();
         }
 
         _queries.Clear();

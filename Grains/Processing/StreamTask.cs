@@ -27,7 +27,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private readonly double _rowsPerSecond;
     private readonly CancellationTokenSource _stop = new();
     private readonly Throughput _throughput;
-    private readonly List<PendingQuery> _queries = [];
+    private readonly CommitTimes _commitTimes = new();
+    private readonly List<PendingRead> _queries = [];
     private readonly string _name;
     private TaskJournal? _journal;
     private TaskEngine? _engine;
@@ -101,43 +102,12 @@ internal sealed partial class StreamTask : IAsyncDisposable
             SkippedRecords = progress?.SkippedRecords ?? 0,
             DeadLetters = progress?.DeadLetters ?? 0,
             WillRestart = Error is { } error && IsRetriable(error),
+            NewestEventTime = progress?.NewestEventTime ?? long.MinValue,
+            WatermarkLagMs = progress is null ? -1 : WatermarkLag(progress.Watermark),
+            CommitMsLast = _commitTimes.Last,
+            CommitMsMedian = _commitTimes.Median,
+            StateSizeBytes = progress?.StateBytes ?? 0,
         };
-    }
-
-    /// <summary>
-    /// Reads a store as of a durable commit: when nothing is uncommitted, at once; else as it is when the next commit is made (which a query hastens), and answered
-    /// when that commit is durable. Uncommitted changes are hence never seen, without a second copy of the state.
-    /// </summary>
-    /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, TaskNotReady, RequestTimedOut.</exception>
-    public async Task<StateQueryResult> QueryAsync(StateQuery query)
-    {
-        if (_engine is not { } engine || State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
-        {
-            throw NotRunning();
-        }
-
-        if (!engine.HasChanges && _commit.IsCompletedSuccessfully)
-        {
-            return Answer(engine, query, _committedAt);
-        }
-
-        if (State != StreamTaskState.Running)
-        {
-            throw NotRunning();
-        }
-
-        var pending = new PendingQuery(query);
-        _queries.Add(pending);
-        _wake.TrySetResult();
-        try
-        {
-            return await pending.Answer.Task.WaitAsync(Options.QueryWait, Time);
-        }
-        catch (TimeoutException)
-        {
-            _queries.Remove(pending);
-            throw new StreamsException(StreamsErrorCode.RequestTimedOut, $"Task {_name} did not commit within {Options.QueryWait}: see its status, then ask again.");
-        }
     }
 
     public async ValueTask DisposeAsync()
@@ -220,6 +190,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
                 await DeliverAsync(engine.Undelivered);
                 _isOutboxPending = engine.Undelivered.Count > 0;
             }
+
+            TellReflected(_committed);
         }
     }
 
@@ -280,14 +252,15 @@ internal sealed partial class StreamTask : IAsyncDisposable
         var commit = engine.Drain();
         _poison.RemoveAll(engine.IsPast);
         var offset = _journal!.NextOffset;
-        var answers = _queries.ConvertAll(pending => (pending, pending.Evaluate(query => Answer(engine, query, offset))));
+        var answers = _queries.ConvertAll(pending => (pending, pending.Evaluate(engine, offset)));
         _queries.Clear();
         _isOutboxPending = IsExactlyOnce && commit.Outbox.Count > 0;
         _commit = AppendAndDeliverAsync(commit, engine.Progress, offset, answers);
     }
 
-    private async Task AppendAndDeliverAsync(TaskCommit commit, TaskProgress progress, long offset, List<(PendingQuery Query, Action Complete)> answers)
+    private async Task AppendAndDeliverAsync(TaskCommit commit, TaskProgress progress, long offset, List<(PendingRead Query, Action Complete)> answers)
     {
+        var began = Time.GetTimestamp();
         try
         {
             if (Options.Guarantee == ProcessingGuarantee.AtLeastOnce)
@@ -300,7 +273,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         }
         catch
         {
-            answers.ForEach(answer => answer.Query.Answer.TrySetException(NotRunning()));
+            answers.ForEach(answer => answer.Query.Fail(NotRunning()));
             throw;
         }
 
@@ -309,12 +282,14 @@ internal sealed partial class StreamTask : IAsyncDisposable
         _committed = progress;
         _committedAt = offset;
         _throughput.Add(progress.RecordsIn);
+        _commitTimes.Add(Time.GetElapsedTime(began).TotalMilliseconds);
         answers.ForEach(answer => answer.Complete());
         if (Options.Guarantee != ProcessingGuarantee.AtLeastOnce)
         {
             await DeliverAsync(commit.Outbox);
         }
 
+        TellReflected(progress);
         if (commit.EndsSnapshot)
         {
             await _journal.TruncateAsync(CancellationToken.None);
@@ -352,9 +327,6 @@ internal sealed partial class StreamTask : IAsyncDisposable
             _lastYield = Time.GetTimestamp();
         }
     }
-
-    private static StateQueryResult Answer(TaskEngine engine, StateQuery query, long offset) =>
-        new([.. engine.Query(query)], engine.Watermarks.Watermark, offset) { ValueSerde = engine.ValueSerdeOf(query.Store) };
 
     private StreamsException NotRunning() => Error is { } error && !IsRetriable(error)
         ? new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} has failed: {error.Message}")
@@ -425,8 +397,9 @@ internal sealed partial class StreamTask : IAsyncDisposable
 
     private void FailQueries()
     {
-        _queries.ForEach(pending => pending.Answer.TrySetException(NotRunning()));
+        _queries.ForEach(pending => pending.Fail(NotRunning()));
         _queries.Clear();
+        FailReflections();
     }
 
     private async Task CloseJournalAsync()
@@ -451,23 +424,4 @@ internal sealed partial class StreamTask : IAsyncDisposable
     }
 
     private static TaskCompletionSource NewWake() => new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    private sealed class PendingQuery(StateQuery query)
-    {
-        public TaskCompletionSource<StateQueryResult> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        /// <summary>Reads now; the result answers later.</summary>
-        public Action Evaluate(Func<StateQuery, StateQueryResult> read)
-        {
-            try
-            {
-                var result = read(query);
-                return () => Answer.TrySetResult(result);
-            }
-            catch (StreamsException error)
-            {
-                return () => Answer.TrySetException(error);
-            }
-        }
-    }
 }

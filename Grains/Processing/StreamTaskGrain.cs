@@ -93,9 +93,11 @@ internal sealed class StreamTaskGrain(
         return Task.FromResult(status);
     }
 
-    public Task<StateQueryResult> QueryAsync(StateQuery query) => _task is { } task
-        ? task.QueryAsync(query)
-        : throw new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {Key} does not run yet: ask again when it does.");
+    public Task<StateQueryResult> QueryAsync(StateQuery query) => Running().QueryAsync(query);
+
+    public Task<StoreScanResult> ScanAsync(StoreScan scan) => Running().ScanAsync(scan);
+
+    public Task ReflectAsync(InputOffset input, int waitMs) => Running().ReflectAsync(input, TimeSpan.FromMilliseconds(waitMs));
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
@@ -114,6 +116,8 @@ internal sealed class StreamTaskGrain(
             logger.TaskStopFailed(error, Key);
         }
     }
+
+    private StreamTask Running() => _task ?? throw new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {Key} does not run yet: ask again when it does.");
 
     private async Task<StreamTask> CreateAsync(ApplicationParameters parameters)
     {

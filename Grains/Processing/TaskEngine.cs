@@ -134,6 +134,8 @@ internal sealed partial class TaskEngine
         SkippedRecords = _context.SkippedRecords,
         DeadLetters = _state.DeadLetters,
         LastTakenOut = LastTakenOut,
+        NewestEventTime = _watermarks.MaxEventTime,
+        StateBytes = StateBytes,
     };
 
     /// <summary>Begins a new task. The first commit makes the producer id durable, before anything is sent under it.</summary>
@@ -418,6 +420,18 @@ internal sealed partial class TaskEngine
         return entries;
     }
 
+    /// <summary>Reads a page of a store as it is now.</summary>
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges, or a wrong continuation.</exception>
+    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation) Scan(StoreScan scan)
+    {
+        var page = new StorePage(scan);
+        (Store(scan.Store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{scan.Store}' is read by key only: give a key.")).Scan(page);
+        return page.Take();
+    }
+
+    /// <summary>The name of the serde of a store's keys; null when it is not known.</summary>
+    public string? KeySerdeOf(string store) => (Store(store) as IServedStore)?.KeySerde;
+
     /// <summary>The name of the serde of a store's values.</summary>
     /// <exception cref="StreamsException">StoreNotFound.</exception>
     public string ValueSerdeOf(string store) => Store(store).ValueSerde;
@@ -525,6 +539,10 @@ internal sealed record TaskProgress(
     public long DeadLetters { get; init; }
 
     public string? LastTakenOut { get; init; }
+
+    public long NewestEventTime { get; init; } = long.MinValue;
+
+    public long StateBytes { get; init; }
 }
 
 /// <summary>A commit to be made durable.</summary>

@@ -27,6 +27,14 @@ public sealed class AppsCommandTests : IAsyncLifetime
         query.Lines[1].ShouldStartWith("2001-01-01T01:00:00Z  2001-01-01T02:00:00Z  {\"key\":\"DTW\"}");
         query.Lines[1].ShouldEndWith("yes");
 
+        (await Cli.RunAsync(silo, "apps", "topology", "stub-app")).Fine().Lines[0].ShouldBe("Sub-topology 0");
+        (await Cli.RunAsync(silo, "apps", "topology", "stub-app", "--mermaid")).Fine().Lines.ShouldBe(["flowchart TD"]);
+        var rows = (await Cli.RunAsync(silo, "apps", "query", "stub-app", "--store", "delays", "--from-key", "a", "--at-least", "in:0:7", "--at-least", "in:1:9")).Fine();
+        rows.Lines[1].ShouldStartWith("a ");
+        rows.Lines[1].ShouldContain("Partition = 1, Offset = 9");
+        rows.Lines[2].ShouldBe("more: --continuation bmV4dA");
+        (await Cli.RunAsync(silo, "apps", "query", "stub-app", "--store", "delays", "--key", "a", "--from-key", "a")).Failed(2, "--key reads one key");
+
         (await Cli.RunAsync(silo, "apps", "stop", "stub-app")).Fine().Output.ShouldContain("Stopped");
         (await Cli.RunAsync(silo, "apps", "query", "stub-app", "--store", "delays", "--key", "DTW")).Failed(1, "not running");
         (await Cli.RunAsync(silo, "apps", "status", "nobody")).Failed(1, "nobody");

@@ -65,6 +65,16 @@ public sealed class StubApplications : IApplicationCatalog
 
         public Task EnsureRunningAsync() => Task.CompletedTask;
 
+        public Task<TopologyText> GetTopologyAsync() => Task.FromResult(new TopologyText("Sub-topology 0\n  in: topic in\n", "flowchart TD\n"));
+
+        public Task<StoreScanResult> ScanAsync(StoreScan scan)
+        {
+            // One row a page, whose value tells what was asked.
+            var asked = $$"""{"from":"{{Encoding.UTF8.GetString(scan.FromKey.Span)}}","to":"{{Encoding.UTF8.GetString(scan.ToKey.Span)}}","limit":{{scan.Limit}},"after":"{{Encoding.UTF8.GetString(scan.Continuation.Span)}}","atLeast":"{{string.Join(' ', scan.AtLeast)}}","wait":{{scan.WaitMs}}}""";
+            var row = new StoreRow("a"u8.ToArray(), -1, -1, Encoding.UTF8.GetBytes(asked), false);
+            return Task.FromResult(new StoreScanResult([row], [new PartitionView(0, "1_0", Watermark, 42, 9)], "next"u8.ToArray()) { Application = Name, KeySerde = "utf8" });
+        }
+
         public Task<StateQueryResult> QueryAsync(StateQuery query)
         {
             if (state != StreamApplicationState.Running)
@@ -110,6 +120,10 @@ public sealed class StubApplications : IApplicationCatalog
         public Task EnsureRunningAsync() => throw NotFound();
 
         public Task<StateQueryResult> QueryAsync(StateQuery query) => throw NotFound();
+
+        public Task<StoreScanResult> ScanAsync(StoreScan scan) => throw NotFound();
+
+        public Task<TopologyText> GetTopologyAsync() => throw NotFound();
 
         private StreamsException NotFound() => new(StreamsErrorCode.ApplicationNotFound, $"There is no application '{name}'; GET /apps lists what there is.");
     }

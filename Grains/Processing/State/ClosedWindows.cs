@@ -64,6 +64,23 @@ internal sealed class ClosedWindows
         }
     }
 
+    /// <summary>Offers the entries of a page's range of starts.</summary>
+    public void Scan(StorePage page, long size)
+    {
+        for (var i = LowerBound(page.FromMs); i < _buckets.Count && _buckets[i].Start < page.ToMs; i++)
+        {
+            var bucket = _buckets[i];
+            for (var at = 0; at < bucket.Keys.Count; at++)
+            {
+                if (page.Wants(bucket.Keys[at], bucket.Start, bucket.Start + size))
+                {
+                    var value = bucket.Values[at];
+                    page.Add(bucket.Keys[at], bucket.Start, bucket.Start + size, true, () => value);
+                }
+            }
+        }
+    }
+
     /// <summary>Writes entries from a position on, up to a start; answers where to go on, or null at the end.</summary>
     public (long Start, int Index)? Write(ByteBuffer to, long fromStart, int fromIndex, long throughStart, int maxBytes, ref int count)
     {

@@ -12,7 +12,7 @@ namespace OrleansStreams.Processing.State;
 /// </code>
 /// A store holds no nulls: a null value is a deletion.
 /// </summary>
-internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : IStateStore, IKeyedStore
+internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : IStateStore, IKeyedStore, IServedStore
 {
     private const byte PutOp = 1;
     private const byte DeleteOp = 2;
@@ -52,6 +52,8 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     public long Bytes => _table.Bytes + _values.BytesOf(_table.Count);
 
     public ISerde<TKey> KeySerde => keySerde;
+
+    string? IServedStore.KeySerde => keySerde.Name;
 
     /// <summary>The bytes of a key, good until the next call.</summary>
     public ReadOnlySpan<byte> BytesOf(TKey key)
@@ -246,6 +248,22 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
         if (slot >= 0 && entries.Count < limit)
         {
             entries.Add(new StateEntry(-1, -1, _values.ToArray(_table[slot]!), false));
+        }
+    }
+
+    public void Scan(StorePage page)
+    {
+        foreach (var slot in Range(page.FromKey, page.ToKey))
+        {
+            if (page.IsFull)
+            {
+                return;
+            }
+
+            if (page.Wants(_table.KeyOf(slot), -1, -1))
+            {
+                page.Add(_table.KeyOf(slot), -1, -1, false, () => _values.ToArray(_table[slot]!));
+            }
         }
     }
 

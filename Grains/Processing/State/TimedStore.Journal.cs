@@ -144,6 +144,18 @@ internal sealed partial class TimedStore<TKey, TValue>
         }
     }
 
+    public void Scan(StorePage page)
+    {
+        for (var entry = 0; entry < _entries.Count; entry++)
+        {
+            if (IsLive(entry) && page.WantsStart(StartOf(entry)) && page.Wants(KeyBytesOf(entry), StartOf(entry), EndOf(entry)))
+            {
+                var found = entry;
+                page.Add(KeyBytesOf(entry), StartOf(entry), EndOf(entry), IsFinished(entry), () => _values.ToArray(_entries[found].Value!));
+            }
+        }
+    }
+
     private int DrainEntries(ByteBuffer to, bool areFinished)
     {
         var count = 0;

@@ -30,7 +30,7 @@ internal enum TimedOrder
 /// <param name="retentionMs">How long after its time a finished entry can be queried, in event time; 0 forgets it at once.</param>
 /// <param name="keySerde">For keys.</param>
 /// <param name="valueSerde">For values.</param>
-internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder order, long retentionMs, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : IStateStore, IKeyedStore
+internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder order, long retentionMs, ISerde<TKey> keySerde, ISerde<TValue> valueSerde) : IStateStore, IKeyedStore, IServedStore
 {
     private const int None = -1;
     private const long NotQueued = long.MinValue;
@@ -86,6 +86,8 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     public long Bytes => _keys.Bytes + (_entries.Capacity * System.Runtime.CompilerServices.Unsafe.SizeOf<Entry>()) + _open.Bytes + _finished.Bytes + _values.BytesOf(Entries);
 
     public ISerde<TKey> KeySerde => keySerde;
+
+    string? IServedStore.KeySerde => keySerde.Name;
 
     /// <summary>The earliest time at which an entry that is not finished expires, or long.MaxValue.</summary>
     public long NextExpiry

@@ -14,7 +14,7 @@ namespace OrleansStreams.Processing.State;
 ///  start -> the indexes of its windows, for closing
 /// </code>
 /// </summary>
-internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, long retentionMs, IDeserializer<TKey> keyDeserializer, ISerde<TAggregate> valueSerde) : IStateStore
+internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, long retentionMs, IDeserializer<TKey> keyDeserializer, ISerde<TAggregate> valueSerde) : IStateStore, IServedStore
 {
     /// <summary>Closed windows kept at most, whatever the retention.</summary>
     private const long ClosedWindowsMax = 1_000_000;
@@ -50,6 +50,8 @@ internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, lo
     public string Name => name;
 
     public string ValueSerde => valueSerde.Name;
+
+    public string? KeySerde => (keyDeserializer as ISerde<TKey>)?.Name;
 
     public int SchemaVersion => 1;
 
@@ -252,6 +254,27 @@ internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, lo
             if (index >= 0)
             {
                 entries.Add(new StateEntry(start, start + sizeMs, Serialize(_windows[index].Aggregate).ToArray(), false));
+            }
+        }
+    }
+
+    public void Scan(StorePage page)
+    {
+        _closed.Scan(page, sizeMs);
+        foreach (var (start, windows) in _starts)
+        {
+            if (!page.WantsStart(start))
+            {
+                continue;
+            }
+
+            foreach (var index in windows.Indexes)
+            {
+                var key = _keys[_windows[index].Key].Bytes;
+                if (page.Wants(key, start, start + sizeMs))
+                {
+                    page.Add(key, start, start + sizeMs, false, () => Serialize(_windows[index].Aggregate).ToArray());
+                }
             }
         }
     }

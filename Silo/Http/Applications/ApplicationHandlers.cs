@@ -16,6 +16,7 @@ internal static class ApplicationHandlers
         var apps = routes.MapGroup("/apps").WithTags("Applications");
         apps.MapGet("/", ListAsync).WithSummary("Lists the stream applications of this server.").Produces<ApplicationListBody>();
         apps.MapGet("/{app}", StatusAsync).WithSummary("Status, lag, watermark and throughput, with each task's.").Produces<ApplicationBody>().WithProblems(404);
+        apps.MapGet("/{app}/topology", TopologyAsync).WithSummary("The topology as text and as a Mermaid flow chart, with the topics that it really uses.").Produces<TopologyBody>().WithProblems(400, 404);
         apps.MapPost("/{app}/start", StartAsync).WithSummary("Starts an application; it starts again with every silo. Needs the content type application/json, as stop does.")
             .Accepts<StartApplicationBody>(isOptional: true, "application/json").Produces<ApplicationBody>().WithProblems(400, 404);
         apps.MapPost("/{app}/stop", StopAsync).WithSummary("Stops an application after a last commit; it stays stopped.")
@@ -35,6 +36,12 @@ internal static class ApplicationHandlers
 
     private static async Task<IResult> StatusAsync(string app, [FromServices] IGrainFactory grains) =>
         Results.Ok(ApplicationBody.Of(await grains.GetGrain<IStreamApplicationGrain>(app).GetStatusAsync()));
+
+    private static async Task<IResult> TopologyAsync(string app, [FromServices] IGrainFactory grains)
+    {
+        var topology = await grains.GetGrain<IStreamApplicationGrain>(app).GetTopologyAsync();
+        return Results.Ok(new TopologyBody(app, topology.Text, topology.Mermaid));
+    }
 
     private static async Task<IResult> StartAsync(string app, HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)
     {

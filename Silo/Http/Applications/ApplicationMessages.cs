@@ -34,11 +34,29 @@ internal sealed record ApplicationBody(
         [.. status.Tasks.Select(TaskBody.Of)]);
 }
 
-/// <summary>A task of an application; source is there for tasks that read a file.</summary>
+/// <summary>An application's topology.</summary>
+internal sealed record TopologyBody(string App, string Text, string Mermaid);
+
+/// <summary>
+/// A task of an application; source is there for tasks that read a file. The watermark's lag is in ms behind the wall clock; newestEvent is the largest event time that was
+/// processed, which it should be compared with where old data is read. Commit times are those from a commit's drain to its durability.
+/// </summary>
 internal sealed record TaskBody(
     string TaskId, string State, string? Watermark, long? Lag, double RecordsPerSecond, long RecordsIn, long RecordsOut, long LateRecords, long Commits,
     long StateEntries, FileSourceBody? Source, string? Error)
 {
+    public long? WatermarkLagMs { get; init; }
+
+    public string? NewestEvent { get; init; }
+
+    public long SkippedRecords { get; init; }
+
+    public double? CommitMsLast { get; init; }
+
+    public double? CommitMsMedian { get; init; }
+
+    public long StateBytes { get; init; }
+
     public static TaskBody Of(StreamTaskStatus task) => new(
         task.TaskId,
         task.State.ToString(),
@@ -51,7 +69,15 @@ internal sealed record TaskBody(
         task.Commits,
         task.StateEntries,
         task.SourceRow < 0 ? null : new FileSourceBody(task.SourceRow, task.SourceBytes, task.SourceBytesTotal),
-        task.Error);
+        task.Error)
+    {
+        WatermarkLagMs = task.WatermarkLagMs < 0 ? null : task.WatermarkLagMs,
+        NewestEvent = QueryText.Watermark(task.NewestEventTime),
+        SkippedRecords = task.SkippedRecords,
+        CommitMsLast = task.CommitMsLast < 0 ? null : task.CommitMsLast,
+        CommitMsMedian = task.CommitMsMedian < 0 ? null : task.CommitMsMedian,
+        StateBytes = task.StateSizeBytes,
+    };
 }
 
 /// <summary>How far a file source is.</summary>
@@ -60,6 +86,25 @@ internal sealed record FileSourceBody(long Row, long Bytes, long BytesTotal);
 /// <summary>A store's entries for a key, as of one commit.</summary>
 internal sealed record StoreBody(
     string App, string Store, string Key, string? Watermark, long Commit, IReadOnlyList<StoreEntryBody> Entries);
+
+/// <summary>A page of a store's rows by key bytes and window, what each partition's reflect, and the continuation for the next page, null when there is none.</summary>
+internal sealed record StoreRowsBody(string App, string Store, IReadOnlyList<PartitionBody> Partitions, IReadOnlyList<StoreRowBody> Rows, string? Continuation);
+
+/// <summary>What of a partition an answer reflects.</summary>
+internal sealed record PartitionBody(int Partition, string TaskId, string? Watermark, long Commit)
+{
+    public static PartitionBody Of(PartitionView view) => new(view.Partition, view.TaskId, QueryText.Watermark(view.EventTimeWatermark), view.CommitOffset);
+}
+
+/// <summary>A row: the key and the value as the store's serdes mean them, base64 where those are bytes.</summary>
+internal sealed record StoreRowBody(
+    object? Key,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? KeyEncoding,
+    string? WindowStart,
+    string? WindowEnd,
+    object? Value,
+    bool IsFinal,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? ValueEncoding = null);
 
 /// <summary>An entry: the window's bounds (null for a plain store), and the value as its store's serde means it, base64 where that are bytes.</summary>
 internal sealed record StoreEntryBody(

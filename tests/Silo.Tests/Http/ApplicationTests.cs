@@ -130,5 +130,33 @@ public sealed class ApplicationTests : IAsyncLifetime
         (entry.TryGetProperty("valueEncoding", out var told) ? told.GetString() : null).ShouldBe(encoding);
     }
 
+    [Fact]
+    public async Task Rows_of_a_store_are_read_by_ranges_with_what_each_partition_reflects()
+    {
+        var page = await silo.GetAsync($"/apps/{App}/stores/delays/rows?fromKey=a&toKey=b&limit=5&continuation=bmV4dA&atLeast=in:0:7&atLeast=in:1:9&waitMs=50");
+
+        page.GetProperty("app").GetString().ShouldBe(App);
+        page.GetProperty("partitions").GetRawText().ShouldBe("""[{"partition":0,"taskId":"1_0","watermark":"2001-01-01T02:00:00Z","commit":42}]""");
+        var row = page.GetProperty("rows")[0];
+        (row.GetProperty("key").GetString(), row.GetProperty("windowStart").ValueKind).ShouldBe(("a", JsonValueKind.Null));
+        row.GetProperty("value").GetProperty("after").GetString().ShouldBe("next");
+        row.GetProperty("value").GetProperty("atLeast").GetString()!.ShouldContain("Partition = 1, Offset = 9");
+        (row.GetProperty("value").GetProperty("limit").GetInt32(), row.GetProperty("value").GetProperty("wait").GetInt32()).ShouldBe((5, 50));
+        page.GetProperty("continuation").GetString().ShouldBe("bmV4dA");
+        foreach (var wrong in (string[])["limit=0", "waitMs=30000", "atLeast=in:0", "continuation=%25", "from=2&to=1", "fromKey=a&keyEncoding=int64", "fromKey=a&keyEncoding=rot13"])
+        {
+            await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays/rows?{wrong}", null, StreamsErrorCode.InvalidRequest);
+        }
+    }
+
+    [Fact]
+    public async Task The_topology_comes_as_text_and_as_a_chart()
+    {
+        var topology = await silo.GetAsync($"/apps/{App}/topology");
+        topology.GetProperty("text").GetString()!.ShouldStartWith("Sub-topology 0");
+        topology.GetProperty("mermaid").GetString()!.ShouldStartWith("flowchart");
+        await silo.RefusedAsync(HttpMethod.Get, "/apps/nobody/topology", null, StreamsErrorCode.ApplicationNotFound);
+    }
+
     private static StringContent Empty() => new(string.Empty, Encoding.UTF8, "application/json");
 }

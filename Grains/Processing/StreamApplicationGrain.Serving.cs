@@ -1,0 +1,160 @@
+using System.Collections.Immutable;
+using OrleansStreams.Log;
+using OrleansStreams.Processing.State;
+using OrleansStreams.Records;
+using OrleansStreams.Topologies;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>What the application answers: its topology, and what its tasks have committed.</summary>
+internal sealed partial class StreamApplicationGrain
+{
+    private const int QueryLimitMax = 10_000;
+
+    public Task<TopologyText> GetTopologyAsync()
+    {
+        var topology = registry.Build(Name, new ApplicationParameters(stored.State.Parameters));
+        return Task.FromResult(new TopologyText(topology.Describe(Name), topology.ToMermaid(Name)));
+    }
+
+    public async Task<StateQueryResult> QueryAsync(StateQuery query)
+    {
+        CheckQuery(query.Store, query.FromMs, query.ToMs, query.Limit, query.AtLeast, query.WaitMs);
+        var plan = await ServingPlanAsync();
+        var (sub, partitions) = plan.PlaceOf(query.Store);
+        var partition = KeyHash.PartitionFor(query.Key.Span, partitions);
+        await ReflectAsync(plan, query.AtLeast, sub, partition, query.WaitMs);
+        return await TaskGrain(sub, partition).QueryAsync(query) with { Application = Name };
+    }
+
+    public async Task<StoreScanResult> ScanAsync(StoreScan scan)
+    {
+        CheckQuery(scan.Store, scan.FromMs, scan.ToMs, scan.Limit, scan.AtLeast, scan.WaitMs);
+        if (!scan.ToKey.IsEmpty && scan.FromKey.Span.SequenceCompareTo(scan.ToKey.Span) > 0)
+        {
+            throw new StreamsException(StreamsErrorCode.InvalidRequest, $"The range of keys of store '{scan.Store}' ends before it begins: swap its bounds.");
+        }
+
+        var plan = await ServingPlanAsync();
+        var (sub, partitions) = plan.PlaceOf(scan.Store);
+        await ReflectAsync(plan, scan.AtLeast, sub, partition: null, scan.WaitMs);
+        var pages = await Task.WhenAll(Enumerable.Range(0, partitions).Select(partition => TaskGrain(sub, partition).ScanAsync(scan)));
+        return Merge(pages, scan.Limit) with { Application = Name, KeySerde = pages[0].KeySerde, ValueSerde = pages[0].ValueSerde };
+    }
+
+    /// <summary>Merges the partitions' pages. Behind the last row of a page that was cut its partition may have more: the merged page ends there at the latest.</summary>
+    private static StoreScanResult Merge(StoreScanResult[] pages, int limit)
+    {
+        var end = pages.Where(page => !page.Continuation.IsEmpty).Select(page => StorePosition.Read(page.Continuation.Span)).OrderBy(position => position).Cast<StorePosition?>().FirstOrDefault();
+        var all = pages.SelectMany(page => page.Rows).Select(row => (Row: row, Position: StorePosition.Of(row))).OrderBy(row => row.Position).ToArray();
+        var known = all.TakeWhile(row => end is not { } last || row.Position.CompareTo(last) <= 0).Take(limit).ToArray();
+        var hasMore = end is not null || known.Length < all.Length;
+        return new StoreScanResult(
+            [.. known.Select(row => row.Row)],
+            [.. pages.SelectMany(page => page.Partitions).OrderBy(view => view.Partition)],
+            hasMore && known.Length > 0 ? known[^1].Position.ToBytes() : default);
+    }
+
+    private void CheckQuery(string store, long fromMs, long toMs, int limit, ImmutableArray<InputOffset> atLeast, int waitMs)
+    {
+        registry.Check(Name);
+        if (limit is < 1 or > QueryLimitMax || fromMs > toMs || string.IsNullOrEmpty(store))
+        {
+            throw new StreamsException(
+                StreamsErrorCode.InvalidRequest, $"The query of store '{store}' from {fromMs} to {toMs} with limit {limit} cannot be answered: name a store, a range that does not end before it begins, and a limit of 1 to {QueryLimitMax}.");
+        }
+
+        if (!atLeast.IsDefaultOrEmpty && waitMs is < 1 or > StateQuery.WaitMsMax)
+        {
+            throw new StreamsException(StreamsErrorCode.InvalidRequest, $"A query cannot wait {waitMs} ms for the records that it must reflect: let it wait 1 to {StateQuery.WaitMsMax} ms.");
+        }
+    }
+
+    private async Task<ApplicationPlan> ServingPlanAsync()
+    {
+        if (!stored.State.IsRunning)
+        {
+            var why = stored.State.WasStarted ? "is stopped: start it again, its state is kept" : "was never started: start it first";
+            throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' {why}.");
+        }
+
+        if (_refused is not null)
+        {
+            throw _refused;
+        }
+
+        if (_plan is null)
+        {
+            await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
+        }
+
+        return _plan!;
+    }
+
+    /// <summary>
+    /// Waits until records are reflected by a store: the task that reads a record has committed it and delivered its results; then, topic by topic on the way to the store, the tasks behind it
+    /// have committed all that was in their inputs by then.
+    /// </summary>
+    private async Task ReflectAsync(ApplicationPlan plan, ImmutableArray<InputOffset> wanted, int store, int? partition, int waitMs)
+    {
+        if (wanted.IsDefaultOrEmpty)
+        {
+            return;
+        }
+
+        var inputs = plan.Inputs.ToDictionary(input => input.Topic, input => input.Partitions, StringComparer.Ordinal);
+        foreach (var record in wanted)
+        {
+            if (!inputs.TryGetValue(record.Topic, out var partitions) || record.Partition < 0 || record.Partition >= partitions || record.Offset < 0)
+            {
+                throw new StreamsException(
+                    StreamsErrorCode.InvalidRequest,
+                    $"A query cannot wait for offset {record.Offset} of topic '{record.Topic}', partition {record.Partition}: application '{Name}' reads {string.Join(", ", inputs.Select(input => $"'{input.Key}' with {input.Value} partitions"))}.");
+            }
+        }
+
+        var began = time.GetTimestamp();
+        var follow = new Following(plan, store, partition, () => Math.Max(1, waitMs - (int)time.GetElapsedTime(began).TotalMilliseconds), []);
+        await Task.WhenAll(wanted.Select(record => FollowAsync(follow, record)));
+    }
+
+    private async Task FollowAsync(Following follow, InputOffset record)
+    {
+        foreach (var reader in follow.Plan.ReadersOf(record.Topic).Where(reader => follow.Plan.Reaches(reader, follow.Store)))
+        {
+            if (reader == follow.Store)
+            {
+                if (follow.Partition is null || follow.Partition == record.Partition)
+                {
+                    await TaskGrain(reader, record.Partition).ReflectAsync(record, follow.LeftMs());
+                }
+
+                continue;
+            }
+
+            if (!follow.Seen.Add((reader, record)))
+            {
+                continue;
+            }
+
+            await TaskGrain(reader, record.Partition).ReflectAsync(record, follow.LeftMs());
+            foreach (var (topic, partitions) in follow.Plan.OutputsOf(reader).Where(output => follow.Plan.ReadersOf(output.Topic).Any()))
+            {
+                await Task.WhenAll(Enumerable.Range(0, partitions).Select(partition => FollowToEndAsync(follow, topic, partition)));
+            }
+        }
+    }
+
+    private async Task FollowToEndAsync(Following follow, string topic, int partition)
+    {
+        var end = (await GrainFactory.GetGrain<IPartitionGrain>(new TopicPartition(topic, partition).GrainKey).GetOffsetsAsync()).HighWatermark;
+        if (end > 0)
+        {
+            await FollowAsync(follow, new InputOffset(topic, partition, end - 1));
+        }
+    }
+
+    private IStreamTaskGrain TaskGrain(int subTopology, int partition) => GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{ApplicationPlan.IdOf(subTopology, partition)}");
+
+    private sealed record Following(ApplicationPlan Plan, int Store, int? Partition, Func<int> LeftMs, HashSet<(int, InputOffset)> Seen);
+}

@@ -1,0 +1,163 @@
+using System.Globalization;
+using OrleansStreams.Processing.Watermarks;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>What the task answers while it runs: committed state only.</summary>
+internal sealed partial class StreamTask
+{
+    private readonly List<Reflection> _reflections = [];
+    private TaskProgress? _delivered;
+
+    /// <summary>Reads a key.</summary>
+    /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, TaskNotReady, RequestTimedOut.</exception>
+    public Task<StateQueryResult> QueryAsync(StateQuery query) => ReadAsync((engine, offset) =>
+        new StateQueryResult([.. engine.Query(query)], engine.Watermarks.Watermark, offset) { ValueSerde = engine.ValueSerdeOf(query.Store), Partition = _plan.Partition });
+
+    /// <summary>Reads a page of a store.</summary>
+    /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, TaskNotReady, RequestTimedOut, InvalidRequest.</exception>
+    public Task<StoreScanResult> ScanAsync(StoreScan scan) => ReadAsync((engine, offset) =>
+    {
+        var (rows, continuation) = engine.Scan(scan);
+        return new StoreScanResult([.. rows], [new PartitionView(_plan.Partition, _plan.TaskId, engine.Watermarks.Watermark, offset, engine.State.Commit)], continuation)
+        {
+            KeySerde = engine.KeySerdeOf(scan.Store),
+            ValueSerde = engine.ValueSerdeOf(scan.Store),
+        };
+    });
+
+    /// <summary>Waits until an input's record was processed by a commit that is durable and whose results are delivered.</summary>
+    /// <exception cref="StreamsException">RequestTimedOut, TaskNotReady, ApplicationNotRunning; InvalidRequest when the task does not read that partition.</exception>
+    public async Task ReflectAsync(InputOffset wanted, TimeSpan wait)
+    {
+        var input = Enumerable.Range(0, _plan.SubTopology.Sources.Length).FirstOrDefault(at => _plan.PartitionOf(at).Topic == wanted.Topic, -1);
+        if (input < 0 || wanted.Partition != _plan.Partition)
+        {
+            throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Task {_name} does not read partition {wanted.Partition} of topic '{wanted.Topic}': name a record of a topic that the application reads.");
+        }
+
+        if (IsReflected(_delivered, input, wanted.Offset))
+        {
+            return;
+        }
+
+        if (State is not (StreamTaskState.Running or StreamTaskState.Restoring))
+        {
+            throw State == StreamTaskState.Completed ? TooLate(wanted, wait) : NotRunning();
+        }
+
+        var reflection = new Reflection(input, wanted.Offset);
+        _reflections.Add(reflection);
+        try
+        {
+            await reflection.Done.Task.WaitAsync(wait, Time);
+        }
+        catch (TimeoutException)
+        {
+            _reflections.Remove(reflection);
+            throw TooLate(wanted, wait);
+        }
+    }
+
+    /// <summary>
+    /// Reads as of a durable commit: when nothing is uncommitted, at once; else as it is when the next commit is made (which a read hastens), and answered
+    /// when that commit is durable. Uncommitted changes are hence never seen, without a second copy of the state.
+    /// </summary>
+    private async Task<T> ReadAsync<T>(Func<TaskEngine, long, T> read)
+    {
+        if (_engine is not { } engine || State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
+        {
+            throw NotRunning();
+        }
+
+        if (!engine.HasChanges && _commit.IsCompletedSuccessfully)
+        {
+            return read(engine, _committedAt);
+        }
+
+        if (State != StreamTaskState.Running)
+        {
+            throw NotRunning();
+        }
+
+        var pending = new PendingRead<T>(read);
+        _queries.Add(pending);
+        _wake.TrySetResult();
+        try
+        {
+            return await pending.Answer.Task.WaitAsync(Options.QueryWait, Time);
+        }
+        catch (TimeoutException)
+        {
+            _queries.Remove(pending);
+            throw new StreamsException(StreamsErrorCode.RequestTimedOut, $"Task {_name} did not commit within {Options.QueryWait}: see its status, then ask again.");
+        }
+    }
+
+    /// <summary>A commit is durable and delivered.</summary>
+    private void TellReflected(TaskProgress progress)
+    {
+        _delivered = progress;
+        for (var at = _reflections.Count - 1; at >= 0; at--)
+        {
+            if (IsReflected(progress, _reflections[at].Input, _reflections[at].Offset))
+            {
+                _reflections[at].Done.TrySetResult();
+                _reflections.RemoveAt(at);
+            }
+        }
+    }
+
+    private void FailReflections()
+    {
+        _reflections.ForEach(reflection => reflection.Done.TrySetException(NotRunning()));
+        _reflections.Clear();
+    }
+
+    private static bool IsReflected(TaskProgress? progress, int input, long offset) => progress is not null && progress.Positions[input] > offset;
+
+    private StreamsException TooLate(InputOffset wanted, TimeSpan wait) => new(
+        StreamsErrorCode.RequestTimedOut,
+        string.Create(CultureInfo.InvariantCulture, $"Task {_name} has not committed offset {wanted.Offset} of topic '{wanted.Topic}', partition {wanted.Partition}, within {wait.TotalMilliseconds:0} ms; it is {State.ToString().ToLowerInvariant()}: ask again, or see its status."));
+
+    private long WatermarkLag(long watermark) => watermark switch
+    {
+        WatermarkTracker.None => -1,
+        WatermarkTracker.End => 0,
+        _ => Math.Max(0, NowMs - watermark),
+    };
+
+    private sealed record Reflection(int Input, long Offset)
+    {
+        public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+
+    /// <summary>A read that waits for a commit.</summary>
+    private abstract class PendingRead
+    {
+        /// <summary>Reads now; the result answers later.</summary>
+        public abstract Action Evaluate(TaskEngine engine, long offset);
+
+        public abstract void Fail(StreamsException error);
+    }
+
+    private sealed class PendingRead<T>(Func<TaskEngine, long, T> read) : PendingRead
+    {
+        public TaskCompletionSource<T> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override Action Evaluate(TaskEngine engine, long offset)
+        {
+            try
+            {
+                var result = read(engine, offset);
+                return () => Answer.TrySetResult(result);
+            }
+            catch (StreamsException error)
+            {
+                return () => Answer.TrySetException(error);
+            }
+        }
+
+        public override void Fail(StreamsException error) => Answer.TrySetException(error);
+    }
+}
