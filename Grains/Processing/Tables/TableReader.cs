@@ -20,15 +20,29 @@ internal sealed class StoredTableReader<TKey, TValue>(KeyValueStore<TKey, TValue
 
 internal sealed class FilteredTableReader<TKey, TValue>(TableReader<TKey, TValue> table, Func<TKey, TValue, bool> predicate) : TableReader<TKey, TValue>
 {
-    public override bool TryGet(ReadOnlySpan<byte> keyBytes, TKey key, [MaybeNullWhen(false)] out TValue value) =>
-        table.TryGet(keyBytes, key, out value) && predicate(key, value);
+    public override bool TryGet(ReadOnlySpan<byte> keyBytes, TKey key, [MaybeNullWhen(false)] out TValue value)
+    {
+        if (table.TryGet(keyBytes, key, out value) && predicate(key, value))
+        {
+            return true;
+        }
+
+        value = default;
+        return false;
+    }
 }
 
 internal sealed class MappedTableReader<TKey, TValue, TNewValue>(TableReader<TKey, TValue> table, Func<TKey, TValue, TNewValue> mapper) : TableReader<TKey, TNewValue>
 {
     public override bool TryGet(ReadOnlySpan<byte> keyBytes, TKey key, [MaybeNullWhen(false)] out TNewValue value)
     {
-        value = table.TryGet(keyBytes, key, out var found) ? mapper(key, found) : default;
-        return value is not null && found is not null;
+        if (!table.TryGet(keyBytes, key, out var found))
+        {
+            value = default;
+            return false;
+        }
+
+        value = mapper(key, found);
+        return value is not null;
     }
 }

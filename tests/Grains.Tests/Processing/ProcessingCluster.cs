@@ -26,7 +26,7 @@ internal sealed class ProcessingCluster : IAsyncDisposable
     private readonly GrainClusterSetup _setup;
     private GrainCluster _cluster = null!;
 
-    private ProcessingCluster(Action<StreamsBuilder, ApplicationParameters> describe, bool files)
+    private ProcessingCluster(Action<StreamsBuilder, ApplicationParameters> describe, bool files, StreamApplicationOptions? options)
     {
         Storage = files
             ? new FileLogStorage(new FileLogStorageOptions { RootPath = Path.Combine(_folder, "logs") }, TimeProvider.System, NullLogger<FileLogStorage>.Instance)
@@ -46,7 +46,7 @@ internal sealed class ProcessingCluster : IAsyncDisposable
                     PurgeInterval = TimeSpan.FromMilliseconds(20),
                     FileBlockBytes = 4096,
                 })
-                .AddStreamApplication(Application, describe));
+                .AddStreamApplication(Application, describe, options));
     }
 
     public ILogStorage Storage { get; }
@@ -57,9 +57,9 @@ internal sealed class ProcessingCluster : IAsyncDisposable
 
     public static ImmutableDictionary<string, string> NoParameters => ImmutableDictionary<string, string>.Empty;
 
-    public static async Task<ProcessingCluster> StartAsync(Action<StreamsBuilder, ApplicationParameters> describe, int silos = 1, bool files = false)
+    public static async Task<ProcessingCluster> StartAsync(Action<StreamsBuilder, ApplicationParameters> describe, int silos = 1, bool files = false, StreamApplicationOptions? options = null)
     {
-        var processing = new ProcessingCluster(describe, files);
+        var processing = new ProcessingCluster(describe, files, options);
         processing._cluster = await GrainCluster.StartAsync(processing._setup, silos);
         return processing;
     }

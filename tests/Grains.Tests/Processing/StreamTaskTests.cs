@@ -111,6 +111,47 @@ public sealed class StreamTaskTests
         await run;
     });
 
+    [Fact]
+    public void A_wall_clock_punctuator_is_called_although_no_record_comes_also_by_the_next_run() => Turns.Run(async () =>
+    {
+        var time = new ManualTime();
+        await using var storage = new MemoryLogStorage();
+        var topics = new FakeTopics();
+        await using (var first = Ticking(time, storage, topics))
+        {
+            var run = first.Start();
+            await Turns.Settle();
+            topics.Delivered().ShouldBeEmpty();
+            time.Advance(TimeSpan.FromMilliseconds(700));
+            await Turns.Settle();
+            time.Advance(TimeSpan.FromMilliseconds(300));
+            await topics.AppendedAsync(1);
+            time.Advance(TimeSpan.FromMilliseconds(800));
+            await Turns.Settle();
+            await first.StopAsync();
+            await run;
+        }
+
+        // The second call is due where the first run had it, not an interval after the second run's beginning.
+        await using var second = Ticking(time, storage, topics);
+        var secondRun = second.Start();
+        await Turns.Settle();
+        topics.Delivered().ShouldBe(["1"]);
+        time.Advance(TimeSpan.FromMilliseconds(200));
+        await topics.AppendedAsync(2);
+        await second.StopAsync();
+        await secondRun;
+        topics.Delivered().ShouldBe(["1", "2"]);
+    });
+
+    private static StreamTask Ticking(TimeProvider time, ILogStorage storage, FakeTopics topics)
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream(Input, Consumed.With(Serdes.Utf8, Serdes.Int64)).Process(() => new Ticker(), Processed.With(Ticker.Ticks)).To(Output, Produced.With(Serdes.Utf8, Serdes.Int64));
+        return new StreamTask(
+            Plan(builder.Build().SubTopologies[0]), new TaskEnvironment(topics, storage, new PhysicalSourceFiles(), new ProcessingOptions { CommitInterval = TimeSpan.Zero }, time, NullLogger.Instance), 0);
+    }
+
     private static StreamTask Of(TimeProvider time, ILogStorage storage, FakeTopics topics, Func<string, bool> fails)
     {
         var builder = new StreamsBuilder();
@@ -119,6 +160,24 @@ public sealed class StreamTaskTests
             .To(Output, Produced.With(Serdes.Utf8, Serdes.Int64));
         var options = new ProcessingOptions { CommitInterval = TimeSpan.Zero };
         return new StreamTask(Plan(builder.Build().SubTopologies[0]), new TaskEnvironment(topics, storage, new PhysicalSourceFiles(), options, time, NullLogger.Instance), 0);
+    }
+
+    private sealed class Ticker : IStreamProcessor<string, long, string, long>
+    {
+        public static readonly KeyValueStoreDefinition<string, long> Ticks = Stores.KeyValue("ticks", Serdes.Utf8, Serdes.Int64);
+
+        public void Init(IProcessorContext<string, long> context)
+        {
+            var ticks = context.GetStore(Ticks);
+            context.Schedule(TimeSpan.FromSeconds(1), PunctuationType.WallClock, now =>
+            {
+                var tick = ticks.TryGet("n", out var last) ? last + 1 : 1;
+                ticks.Put("n", tick);
+                context.Forward(new(tick.ToString(System.Globalization.CultureInfo.InvariantCulture), tick, now));
+            });
+        }
+
+        public void Process(ProcessorRecord<string, long> record) => throw new InvalidOperationException("no record comes");
     }
 
     /// <summary>A clock that counts who looks at it.</summary>

@@ -65,6 +65,46 @@ public sealed class StreamTableJoinTests
         Run(builder, "T:ab S:1 T:c S:2 T:de ! S:3").Select(record => record.Value).ShouldBe(["1a", "2_", "3d"]);
     }
 
+    [Theory]
+    [InlineData("T:drop S:1", "", "1_", "1_")] // the filter's table has no such key
+    [InlineData("T:a T:drop S:1 T:b S:2", "2b", "1_ 2b", "1_ 2b")]
+    [InlineData("S:1", "", "1_", "1_")]
+    [InlineData("T:x=a S:y=1 S:x=2", "2a", "1_ 2a", "1_ 2a")]
+    [InlineData("T:a T:- S:1", "", "1_", "1_")]
+    public void A_key_that_a_filter_drops_has_no_value_whether_the_filtered_table_is_kept_or_not(string script, string inner, string left, string mapped)
+    {
+        foreach (var kept in (Materialized<string>?[])[null, Materialized.As("filtered", Serdes.Utf8)])
+        {
+            var (innerBuilder, innerTable) = Filtered(kept);
+            innerBuilder.Stream("stream", s_texts).Join(innerTable, (value, found) => value + found).To("out", s_toTexts);
+            var (leftBuilder, leftTable) = Filtered(kept);
+            leftBuilder.Stream("stream", s_texts).LeftJoin(leftTable, (value, found) => value + (found ?? "_")).To("out", s_toTexts);
+            var (mappedBuilder, mappedTable) = Filtered(kept);
+            mappedBuilder.Stream("stream", s_texts).LeftJoin(mappedTable.MapValues(value => value), (value, found) => value + (found ?? "_")).To("out", s_toTexts);
+            foreach (var (builder, expected) in ((StreamsBuilder, string)[])[(innerBuilder, inner), (leftBuilder, left), (mappedBuilder, mapped)])
+            {
+                string.Join(' ', Run(builder, script).Select(record => record.Value)).ShouldBe(expected, $"kept: {kept is not null}");
+            }
+        }
+
+        static (StreamsBuilder, KTable<string, string>) Filtered(Materialized<string>? kept)
+        {
+            var builder = new StreamsBuilder();
+            return (builder, builder.Table("table", s_texts).Filter((_, value) => value != "drop", kept));
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_key_that_is_not_there_has_no_value_in_a_mapped_table_of_numbers_either(bool isKept)
+    {
+        var builder = new StreamsBuilder();
+        var doubled = builder.Stream("table", s_texts).GroupByKey().Count(Materialized.As("counts", Serdes.Int64)).MapValues(count => 2 * count, isKept ? Materialized.As("doubled", Serdes.Int64) : null);
+        builder.Stream("stream", s_texts).Join(doubled, (value, found) => $"{value}:{found}").To("out", s_toTexts);
+        Run(builder, "T:x=a S:y=1 S:x=2 T:x=b S:x=3").Select(record => record.Value).ShouldBe(["2:2", "3:4"]);
+    }
+
     [Fact]
     public void A_stream_is_joined_with_its_own_count_in_the_order_of_the_description()
     {

@@ -86,7 +86,7 @@ internal abstract class NexmarkQuery<TKey, TValue>(string name, EventParts parts
 internal static class EventStreams
 {
     /// <summary>The bids, by auction.</summary>
-    public static KStream<long, Bid> Bids(this KStream<long, Event> events) => events.Filter((_, item) => item.Kind == EventKind.Bid).MapValues(item => item.Bid);
+    public static KStream<long, Bid> Bids(this KStream<long, Event> events) => events.Filter((_, item) => item.Kind == EventKind.Bid).MapValues((_, item) => item.Bid);
 
     /// <summary>The bids, in the order of the log.</summary>
     public static IEnumerable<Bid> Bids(this IEnumerable<Event> events) => events.Where(item => item.Kind == EventKind.Bid).Select(item => item.Bid);

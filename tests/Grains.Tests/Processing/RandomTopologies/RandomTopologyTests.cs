@@ -13,7 +13,7 @@ namespace OrleansStreams.Processing.RandomTopologies;
 /// </summary>
 public sealed class RandomTopologyTests
 {
-    private const int Runs = 300;
+    private const int Runs = 1000;
 
     [Fact]
     public void Whatever_the_topology_the_partitions_the_interleaving_and_the_crashes_the_results_are_those_of_the_models()

@@ -8,27 +8,30 @@ using OrleansStreams.Topologies;
 namespace OrleansStreams.Nexmark.Queries.Statistics;
 
 /// <summary>Query 19: the ten highest bids of each auction, kept up to date; of equal prices the first ones.</summary>
-internal sealed class TopBids() : NexmarkQuery<long, BestBids>("q19", EventParts.Bids, Serdes.Int64, BestBids.Serde)
+internal sealed class TopBids() : NexmarkQuery<long, IReadOnlyList<PlainBid>>("q19", EventParts.Bids, Serdes.Int64, PlainBidsSerde.Instance)
 {
+    private const int Most = 10;
+
     public override bool IsTable => true;
 
-    protected override KStream<long, BestBids> Results(KStream<long, Event> events) => events
+    protected override KStream<long, IReadOnlyList<PlainBid>> Results(KStream<long, Event> events) => events
         .Bids()
+        .MapValues((_, bid) => new PlainBid(bid.Price, bid.Time, bid.Auction, bid.Bidder))
         .GroupByKey()
-        .Aggregate(() => BestBids.None, (_, bid, best) => best.With(bid), Materialized.As("best", BestBids.Serde))
-        .ToStream()
-        .Filter((_, best) => best.IsNews);
+        .TopN(Most, PlainBid.HighestFirst, Materialized.As("best", NumbersSerde<PlainBid>.Instance))
+        .ToStream();
 
-    protected override IEnumerable<(long Key, BestBids Value)> Model(IReadOnlyList<Event> events) =>
+    protected override IEnumerable<(long Key, IReadOnlyList<PlainBid> Value)> Model(IReadOnlyList<Event> events) =>
         from bid in events.Bids()
         group new PlainBid(bid.Price, bid.Time, bid.Auction, bid.Bidder) by bid.Auction into auction
-        select (auction.Key, new BestBids([.. auction.OrderByDescending(bid => bid.Price).Take(10)], true));
+        select (auction.Key, (IReadOnlyList<PlainBid>)[.. auction.OrderByDescending(bid => bid.Price).ThenBy(bid => bid.Time).ThenBy(bid => bid.Bidder).Take(10)]);
 
-    protected override HandLoop<long, BestBids> Loop() => new ByHand();
+    protected override HandLoop<long, IReadOnlyList<PlainBid>> Loop() => new ByHand();
 
-    private sealed class ByHand : HandLoop<long, BestBids>
+    /// <summary>The best are kept as a list that is changed in place.</summary>
+    private sealed class ByHand : HandLoop<long, IReadOnlyList<PlainBid>>
     {
-        private readonly Dictionary<long, BestBids> _best = [];
+        private readonly Dictionary<long, List<PlainBid>> _best = [];
 
         protected override void Take(in Event item, long time)
         {
@@ -37,53 +40,45 @@ internal sealed class TopBids() : NexmarkQuery<long, BestBids>("q19", EventParts
                 return;
             }
 
-            ref var best = ref CollectionsMarshal.GetValueRefOrAddDefault(_best, item.Bid.Auction, out var isKnown);
-            best = (isKnown ? best : BestBids.None).With(item.Bid);
-            if (best.IsNews)
+            ref var best = ref CollectionsMarshal.GetValueRefOrAddDefault(_best, item.Bid.Auction, out _);
+            best ??= new List<PlainBid>(Most + 1);
+            var bid = new PlainBid(item.Bid.Price, item.Bid.Time, item.Bid.Auction, item.Bid.Bidder);
+            var at = best.Count;
+            while (at > 0 && PlainBid.HighestFirst.Compare(bid, best[at - 1]) < 0)
             {
-                Emit(time, item.Bid.Auction, best);
+                at--;
             }
+
+            if (at == Most)
+            {
+                return;
+            }
+
+            best.Insert(at, bid);
+            if (best.Count > Most)
+            {
+                best.RemoveAt(Most);
+            }
+
+            Emit(time, item.Bid.Auction, best);
         }
     }
 }
 
-/// <summary>An auction's highest bids, the highest first; never changed in place.</summary>
-/// <param name="Bids">At most ten.</param>
-/// <param name="IsNews">Whether the last bid is among them: not stored.</param>
-internal readonly record struct BestBids(PlainBid[] Bids, bool IsNews)
+/// <summary>Bids without their texts, one after the other.</summary>
+internal sealed class PlainBidsSerde : ISerde<IReadOnlyList<PlainBid>>
 {
-    private const int Most = 10;
+    public static PlainBidsSerde Instance { get; } = new();
 
-    public static BestBids None { get; } = new([], false);
+    public string Name => "plain-bids";
 
-    public static ISerde<BestBids> Serde { get; } = new BestBidsSerde();
-
-    public BestBids With(in Bid bid)
+    public void Serialize(IReadOnlyList<PlainBid> value, IBufferWriter<byte> writer)
     {
-        if (Bids.Length == Most && bid.Price <= Bids[^1].Price)
+        for (var index = 0; index < value.Count; index++)
         {
-            return this with { IsNews = false };
+            NumbersSerde<PlainBid>.Instance.Serialize(value[index], writer);
         }
-
-        var at = Bids.Length;
-        while (at > 0 && Bids[at - 1].Price < bid.Price)
-        {
-            at--;
-        }
-
-        var better = new PlainBid[Math.Min(Bids.Length + 1, Most)];
-        Bids.AsSpan(0, at).CopyTo(better);
-        better[at] = new PlainBid(bid.Price, bid.Time, bid.Auction, bid.Bidder);
-        Bids.AsSpan(at, better.Length - at - 1).CopyTo(better.AsSpan(at + 1));
-        return new BestBids(better, true);
     }
 
-    private sealed class BestBidsSerde : ISerde<BestBids>
-    {
-        public string Name => "best-bids";
-
-        public void Serialize(BestBids value, IBufferWriter<byte> writer) => writer.Write(MemoryMarshal.AsBytes(value.Bids.AsSpan()));
-
-        public BestBids Deserialize(ReadOnlySpan<byte> data) => new(MemoryMarshal.Cast<byte, PlainBid>(data).ToArray(), false);
-    }
+    public IReadOnlyList<PlainBid> Deserialize(ReadOnlySpan<byte> data) => MemoryMarshal.Cast<byte, PlainBid>(data).ToArray();
 }

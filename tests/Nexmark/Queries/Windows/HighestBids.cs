@@ -7,6 +7,9 @@ namespace OrleansStreams.Nexmark.Queries.Windows;
 /// <summary>A bid without its texts.</summary>
 internal readonly record struct PlainBid(long Price, long Time, long Auction, long Bidder)
 {
+    /// <summary>The higher one first; of equal prices the earlier one.</summary>
+    public static IComparer<PlainBid> HighestFirst { get; } = Comparer<PlainBid>.Create((one, other) => Compare(other, one));
+
     /// <summary>The higher one; of equal prices the first, so that it is one bid whatever the order.</summary>
     public static PlainBid Higher(PlainBid one, PlainBid other) => Compare(one, other) >= 0 ? one : other;
 
@@ -26,7 +29,7 @@ internal sealed class HighestBids() : NexmarkQuery<long, PlainBid>("q7", EventPa
         var serde = NumbersSerde<PlainBid>.Instance;
         return events
             .Bids()
-            .MapValues(bid => new PlainBid(bid.Price, bid.Time, bid.Auction, bid.Bidder))
+            .MapValues((_, bid) => new PlainBid(bid.Price, bid.Time, bid.Auction, bid.Bidder))
             .GroupByKey()
             .WindowedBy(TumblingWindows.Of(TenSeconds))
             .Reduce(PlainBid.Higher, Materialized.As("by-auction", serde).WithRetention(TimeSpan.Zero))
