@@ -118,11 +118,11 @@ public sealed record EagerBufferConfig : BufferConfig
     /// <exception cref="StreamsException">InvalidConfig when the number is below 0.</exception>
     public EagerBufferConfig WithMaxBytes(long bytes) => this with { BytesMax = Bound(bytes, "bytes") };
 
-    /// <summary>Stops the task with <see cref="StreamsErrorCode.BufferExhausted"/> when the buffer is full, and tells nothing early.</summary>
+    /// <summary>Stops the task with <see cref="StreamsErrorCode.StateTooLarge"/> when the buffer is full, and tells nothing early.</summary>
     public StrictBufferConfig ShutDownWhenFull() => new(RecordsMax, BytesMax);
 }
 
-/// <summary>A buffer that tells nothing early: a task that would hold back more stops with <see cref="StreamsErrorCode.BufferExhausted"/>.</summary>
+/// <summary>A buffer that tells nothing early: a task that would hold back more stops with <see cref="StreamsErrorCode.StateTooLarge"/>.</summary>
 public sealed record StrictBufferConfig : BufferConfig
 {
     internal StrictBufferConfig(long maxRecords, long maxBytes)

@@ -30,7 +30,8 @@ internal sealed record PoisonRecord(int Input, long Offset, string Reason, DeadL
     /// </summary>
     public static bool CanCause(Exception error) => error is not OutOfMemoryException &&
         error is not StreamsException { IsRetriable: true } &&
-        error is not StreamsException { Code: StreamsErrorCode.CorruptBatch or StreamsErrorCode.CorruptLog or StreamsErrorCode.UnsupportedCompressionType or StreamsErrorCode.IncompatibleState };
+        error is not StreamsException { Code: StreamsErrorCode.CorruptBatch or StreamsErrorCode.CorruptLog or StreamsErrorCode.UnsupportedCompressionType or StreamsErrorCode.IncompatibleState
+            or StreamsErrorCode.StateTooLarge };
 }
 
 /// <summary>A record as it goes to a dead-letter topic, in memory of its own.</summary>

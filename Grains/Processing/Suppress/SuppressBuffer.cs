@@ -24,7 +24,7 @@ internal sealed class SuppressBuffer<TKey, TValue>(string step, TimedStore<TKey,
     public TimedStore<TKey, TValue> Store => store;
 
     /// <summary>Whether it has to tell its oldest entries.</summary>
-    /// <exception cref="StreamsException">BufferExhausted when it must not.</exception>
+    /// <exception cref="StreamsException">StateTooLarge when it must not.</exception>
     public bool IsOverfull
     {
         get
@@ -107,7 +107,7 @@ internal sealed class SuppressBuffer<TKey, TValue>(string step, TimedStore<TKey,
     }
 
     private StreamsException Full() => new(
-        StreamsErrorCode.BufferExhausted,
+        StreamsErrorCode.StateTooLarge,
         $"'{step}' would hold back {(store.OpenEntries > config.RecordsMax ? $"{store.OpenEntries} records, but may {config.RecordsMax}" : $"{Bytes} bytes, but may {config.BytesMax}")}: raise the bound of its buffer, use more partitions, or hold back for a shorter time.",
         WriteOutcome.NotWritten);
 }

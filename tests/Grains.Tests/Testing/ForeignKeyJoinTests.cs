@@ -94,7 +94,7 @@ public sealed class ForeignKeyJoinTests
         var people = builder.Table("people", Texts);
         var (managers, names) = (people.Filter((_, person) => !person.StartsWith("_:", StringComparison.Ordinal)), people.MapValues(person => person.Split(':')[1]));
         var joined = managers.LeftJoin(names, ForeignKeyOf, (person, boss) => $"{person.Split(':')[1]}<{boss ?? "_"}", Materialized.As("joined", Serdes.Utf8), Serdes.Utf8);
-        joined.Join(names, (both, own) => $"{both},{own}").ToStream().To("out", ToTexts);
+        joined.Join(names, (both, own) => $"{both},{own}", Materialized.As("both", Serdes.Utf8)).ToStream().To("out", ToTexts);
         Results(Drive(builder.Build(), "people.1=_:ann people.2=1:bob people.3=2:cid ! people.1=_:eve people.2=3:bob", [])).ShouldBe(
             "2=bob<ann,bob 3=cid<bob,cid 2=bob<eve,bob 2=bob<eve,bob 3=cid<bob,cid 2=bob<cid,bob");
     }

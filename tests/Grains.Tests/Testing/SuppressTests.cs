@@ -77,7 +77,7 @@ public sealed class SuppressTests
         {
             var driver = Drive(Table(1000, Bound(bound).ShutDownWhenFull()), "rows.a=1@0", restart);
             var error = Should.Throw<StreamsException>(() => Pipe(driver, "rows.b=1@1"));
-            (error.Code, error.Message.Contains(message, StringComparison.Ordinal)).ShouldBe((StreamsErrorCode.BufferExhausted, true), error.Message);
+            (error.Code, error.Message.Contains(message, StringComparison.Ordinal)).ShouldBe((StreamsErrorCode.StateTooLarge, true), error.Message);
             Results(driver).ShouldBeEmpty();
         }
 
@@ -98,12 +98,20 @@ public sealed class SuppressTests
     }
 
     [Fact]
+    public void A_full_buffer_is_no_fault_of_the_record_that_fills_it()
+    {
+        var builder = new StreamsBuilder().OnError(ErrorPolicy.Skip);
+        builder.Table("rows", Texts).Suppress(Suppressed.UntilTimeLimit(Ms(1000), BufferConfig.MaxRecords(1).ShutDownWhenFull())).ToStream().To("out", ToTexts);
+        Should.Throw<StreamsException>(() => Drive(builder.Build(), "rows.a=1@0 rows.b=1@1", [])).Code.ShouldBe(StreamsErrorCode.StateTooLarge);
+    }
+
+    [Fact]
     public void Both_bounds_hold_together()
     {
         Results(Drive(Table(1000, BufferConfig.MaxRecords(5).WithMaxBytes(53)), "rows.a=1@0 rows.b=1@1", [])).ShouldBe("a=1");
         Results(Drive(Table(1000, BufferConfig.MaxBytes(5000).WithMaxRecords(1)), "rows.a=1@0 rows.b=1@1", [])).ShouldBe("a=1");
         var strict = BufferConfig.Unbounded().WithMaxRecords(5).WithMaxBytes(53);
-        Should.Throw<StreamsException>(() => Drive(Table(1000, strict), "rows.a=1@0 rows.b=1@1", [])).Code.ShouldBe(StreamsErrorCode.BufferExhausted);
+        Should.Throw<StreamsException>(() => Drive(Table(1000, strict), "rows.a=1@0 rows.b=1@1", [])).Code.ShouldBe(StreamsErrorCode.StateTooLarge);
     }
 
     [Fact]
@@ -226,7 +234,7 @@ public sealed class SuppressTests
     public void Windows_that_are_held_back_are_bounded_too()
     {
         var driver = Drive(Windows("tumbling 10 100", "update", isSuppressed: true, 0, BufferConfig.MaxRecords(2).ShutDownWhenFull()), "in0.k=x@0 in0.k=x@10", []);
-        Should.Throw<StreamsException>(() => Pipe(driver, "in0.k=x@20")).Code.ShouldBe(StreamsErrorCode.BufferExhausted);
+        Should.Throw<StreamsException>(() => Pipe(driver, "in0.k=x@20")).Code.ShouldBe(StreamsErrorCode.StateTooLarge);
         Results(driver).ShouldBeEmpty();
     }
 
