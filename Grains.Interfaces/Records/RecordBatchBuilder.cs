@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace OrleansStreams.Records;
@@ -198,13 +199,11 @@ public sealed class RecordBatchBuilder
         return at;
     }
 
-    private static long HeaderBytes(IReadOnlyList<RecordHeader>? headers)
-    {
-        if (headers is null)
-        {
-            return 1;
-        }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long HeaderBytes(IReadOnlyList<RecordHeader>? headers) => headers is null ? 1 : BytesOf(headers);
 
+    private static long BytesOf(IReadOnlyList<RecordHeader> headers)
+    {
         long bytes = Varint.SizeOf(headers.Count);
         for (var i = 0; i < headers.Count; i++)
         {

@@ -75,7 +75,7 @@ internal sealed class Outbox
     public void Append(int topic, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
     {
         var count = _partitions[topic].Length;
-        AppendTo(topic, keyIsNull ? _taskPartition % count : KeyHash.PartitionFor(key, count), timestamp, key, keyIsNull, value, valueIsNull, headers);
+        AppendTo(topic, PartitionFor(key, keyIsNull, count), timestamp, key, keyIsNull, value, valueIsNull, headers);
     }
 
     /// <summary>Adds a record to every partition.</summary>
@@ -213,6 +213,9 @@ internal sealed class Outbox
         }
     }
 
+    private int PartitionFor(ReadOnlySpan<byte> key, bool keyIsNull, int count) =>
+        count == 1 ? 0 : keyIsNull ? _taskPartition % count : KeyHash.PartitionFor(key, count);
+
     private void AppendTo(int topic, int number, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
     {
         var partition = PartitionOf(topic, number);
@@ -303,7 +306,7 @@ internal sealed class Outbox
 
         private byte[] Joined()
         {
-            var joined = new byte[_batches.Sum(batch => batch.Length)];
+            var joined = GC.AllocateUninitializedArray<byte>(_batches.Sum(batch => batch.Length));
             var at = 0;
             foreach (var batch in _batches)
             {

@@ -78,12 +78,16 @@ internal abstract class TopicSource
 internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed, TaskContext context, Emitter<TKey, TValue> output) : TopicSource
 {
     private readonly IWatermarkGenerator<TKey, TValue>? _generator = consumed.Generator?.Invoke();
+    private readonly ISerde<TKey> _keySerde = consumed.KeySerde;
+    private readonly ISerde<TValue> _valueSerde = consumed.ValueSerde;
+    private readonly bool _hasRecordTime = consumed.Time == EventTimeKind.RecordTimestamp;
+    private readonly bool _hasGenerator = consumed.Generator is not null || consumed.Time == EventTimeKind.Processing;
     private readonly long _earliest = consumed.EarliestTime;
     private readonly ulong _range = (ulong)(EventTimes.Max - consumed.EarliestTime);
     private WindowProcessor<TKey, TValue>? _onlyWindow;
     private bool _isWired;
 
-    public override bool HasGenerator => _generator is not null || consumed.Time == EventTimeKind.Processing;
+    public override bool HasGenerator => _hasGenerator;
 
     public override long Process(in RecordView record)
     {
@@ -107,9 +111,9 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
         }
 
         context.ValueIsNull = record.ValueIsNull;
-        var key = record.KeyIsNull ? default! : consumed.KeySerde.Deserialize(record.Key);
-        var value = record.ValueIsNull ? default! : consumed.ValueSerde.Deserialize(record.Value);
-        var eventTime = TimeOf(record.Timestamp, key, value);
+        var key = record.KeyIsNull ? default! : _keySerde.Deserialize(record.Key);
+        var value = record.ValueIsNull ? default! : _valueSerde.Deserialize(record.Value);
+        var eventTime = _hasRecordTime ? record.Timestamp : TimeOf(record.Timestamp, key, value);
         if (!IsValid(eventTime) && !TryMend(ref eventTime))
         {
             return Skipped;
@@ -117,7 +121,7 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
 
         context.Phase = RecordPhase.Passing;
         output.Emit(record, eventTime, key, value);
-        if (HasGenerator)
+        if (_hasGenerator)
         {
             Raise(_generator?.OnEvent(key, value, eventTime) ?? eventTime - consumed.Watermarks.OutOfOrdernessMs - 1);
         }
@@ -152,7 +156,6 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
 
     private long TimeOf(long timestamp, TKey key, TValue value) => consumed.Time switch
     {
-        EventTimeKind.RecordTimestamp => timestamp,
         EventTimeKind.Extractor => Extracted(timestamp, key, value),
         EventTimeKind.Ingestion => context.IngestionMs,
         _ => context.ClockMs,

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -51,6 +52,16 @@ internal sealed class KeyTable<TPayload>
         return entry.Length <= InlineBytes
             ? MemoryMarshal.CreateReadOnlySpan(ref Unsafe.As<ulong, byte>(ref entry.Bits), entry.Length)
             : _arena.Get(entry.Bits, entry.Length);
+    }
+
+    /// <summary>The order of the bytes of two slots' keys.</summary>
+    public int Compare(int x, int y)
+    {
+        var one = KeyOf(x);
+        var other = KeyOf(y);
+        return one.Length == InlineBytes && other.Length == InlineBytes
+            ? BinaryPrimitives.ReadUInt64BigEndian(one).CompareTo(BinaryPrimitives.ReadUInt64BigEndian(other))
+            : one.SequenceCompareTo(other);
     }
 
     /// <summary>The key's slot, or -1.</summary>

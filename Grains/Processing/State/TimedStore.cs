@@ -178,6 +178,27 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
         return entry;
     }
 
+    /// <summary>As <see cref="Touch(ReadOnlySpan{byte}, long, long, out bool)"/>, for an entry of the same key that stands behind one which is known: no key is looked up.</summary>
+    /// <param name="before">An entry that is not behind the wanted one; the search goes on from there.</param>
+    /// <param name="start">The wanted entry's start.</param>
+    /// <param name="end">Its end.</param>
+    /// <param name="isNew">Whether it was added.</param>
+    public int TouchBehind(int before, long start, long end, out bool isNew)
+    {
+        for (var next = _entries[before].After; next >= 0 && !IsAfter(next, start, end); next = _entries[before].After)
+        {
+            before = next;
+        }
+
+        isNew = _entries[before].Start != start || _entries[before].End != end;
+        var entry = isNew ? AddBehind(_entries[before].Key, before, start, end) : before;
+        MarkDirty(entry, EntryStates.Dirty, EntryStates.ValueStored);
+        return entry;
+    }
+
+    /// <summary>The value of an entry that was touched, to be changed in place; good until the next entry is added.</summary>
+    public ref TValue Touched(int entry) => ref _entries[entry].Value;
+
     /// <summary>Adds an entry behind those of the same key and start; the sequence that tells it from them stands in its end.</summary>
     public int Append(ReadOnlySpan<byte> key, long start, TValue value)
     {
@@ -361,7 +382,7 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     {
         if (_entries[x].Key != _entries[y].Key)
         {
-            return KeyBytesOf(x).SequenceCompareTo(KeyBytesOf(y));
+            return _keys.Compare(_entries[x].Key, _entries[y].Key);
         }
 
         return _entries[x].Start != _entries[y].Start ? _entries[x].Start.CompareTo(_entries[y].Start) : _entries[x].End.CompareTo(_entries[y].End);

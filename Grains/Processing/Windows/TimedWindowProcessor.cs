@@ -120,12 +120,16 @@ internal sealed class HoppingWindowProcessor<TKey, TValue, TAggregate>(WindowSte
         }
 
         var first = last - ((_size - 1 - (timestamp - last)) / _advance * _advance);
+        var entry = -1;
         for (var start = first; start <= last; start += _advance)
         {
             if (IsOpen(start + _size, watermark))
             {
-                var entry = Store.Touch(keyBytes, start, start + _size, out var isNew);
-                Update(raw, timestamp, keyBytes, key, value, entry, isNew);
+                // The windows of an event stand one behind the other: the key is looked up for the first of them.
+                entry = entry < 0 ? Store.Touch(keyBytes, start, start + _size, out var isNew) : Store.TouchBehind(entry, start, start + _size, out isNew);
+                ref var aggregate = ref Store.Touched(entry);
+                aggregate = isNew ? First(key, value) : Next(key, value, aggregate);
+                Changed(raw, timestamp, keyBytes, key, entry, isNew);
             }
         }
     }

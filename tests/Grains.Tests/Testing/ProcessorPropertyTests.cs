@@ -12,7 +12,7 @@ public sealed class ProcessorPropertyTests
 {
     [Fact]
     public void Deduplication_is_that_of_a_model_that_never_forgets() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), Deduplication));
+        Config.QuickThrowOnFailure.WithMaxTest(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), Deduplication));
 
     [Fact]
     public void Top_lists_are_those_of_sorting_all_values_anew() => Check.One(
