@@ -11,7 +11,7 @@ public sealed record ProcessingOptions
     /// <summary>How long a task collects changes before it commits them. Tasks of one process commit at the same moments, so that they share flushes.</summary>
     public TimeSpan CommitInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>Bytes of changes and results at which a task commits at once.</summary>
+    /// <summary>Bytes of changes and results at which a task commits at once; while its last commit is under way it collects up to four times as many.</summary>
     public long CommitBytes { get; init; } = 1024 * 1024;
 
     /// <summary>Bytes that a task reads from a partition at a time.</summary>

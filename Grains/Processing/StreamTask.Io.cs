@@ -19,6 +19,9 @@ internal sealed partial class StreamTask
     // Wall clocks are set: what a step waits for is looked at from time to time.
     private const long WallClockWaitMaxMs = 60_000;
 
+    // What is collected while a commit is under way, in commits: a task that is waiting for flushes makes fewer and larger commits instead of standing still behind each.
+    private const int CommitsAhead = 4;
+
     // A retried call is told of at the first and then at every so many attempts.
     private const int AttemptsPerWarning = 20;
 
@@ -286,7 +289,7 @@ internal sealed partial class StreamTask
         if (IsCommitDue())
         {
             // Past the bound of memory, or when asked, the commit before is waited for; else it may take its time.
-            if (!_commit.IsCompleted && _queries.Count == 0 && _engine!.PendingBytes < Options.CommitBytes)
+            if (!_commit.IsCompleted && _queries.Count == 0 && _engine!.PendingBytes < CommitsAhead * Options.CommitBytes)
             {
                 return;
             }

@@ -32,11 +32,21 @@ internal static class StateReport
         }
 
         await EngineThroughput.ReportAsync(Few, many, options);
+        await new GuaranteeCost(options).RunAsync();
+        await RestartReport.RunAsync(options);
         var store = Filled(many, out var bytesPerKey, out var journal);
         ReportTable.Line(new Measurement("memory, bytes a key (ours: what the store says; bound: managed heap)", (double)store.Bytes / many, bytesPerKey, store.Bytes / (many * bytesPerKey)));
         Restore(journal, many, options);
         Commits(store, many, options);
         Snapshot(store, many);
+    }
+
+    /// <summary>The part that needs a silo.</summary>
+    public static async Task GuaranteesAsync(ReportOptions options)
+    {
+        ReportTable.Title($"guarantees: from the log to the log in one silo, flush always, median of {options.Repeats}");
+        ReportTable.Columns();
+        await new GuaranteeCost(options).RunAsync();
     }
 
     private static async Task UpdatesAsync(int keys, ReportOptions options)
