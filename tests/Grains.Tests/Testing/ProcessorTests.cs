@@ -245,6 +245,27 @@ public sealed class ProcessorTests
     }
 
     [Fact]
+    public void What_it_had_put_and_forwarded_before_it_threw_is_undone_when_the_record_is_skipped()
+    {
+        StreamsBuilder Describe()
+        {
+            var builder = Through(_ => { }, (context, record) =>
+            {
+                var counts = context.GetStore(s_counts);
+                counts.Put(record.Key, counts.TryGet(record.Key, out var count) ? count + 1 : 1);
+                context.Forward(record.WithValue($"{count + 1}"));
+                if (record.Value == "bad")
+                {
+                    throw new InvalidOperationException("bad");
+                }
+            }, s_counts);
+            return builder.OnError(ErrorPolicy.Skip);
+        }
+
+        EveryCrash.Run(Describe, Script("a=x@1 a=bad@2 b=x@3 a=x@4"), driver => Read(driver)).ShouldBe(["a=1@1", "b=1@3", "a=2@4"]);
+    }
+
+    [Fact]
     public void What_it_must_not_do_at_its_beginning_or_later_is_refused()
     {
         var record = new ProcessorRecord<string, string>("k", "v", 1);
