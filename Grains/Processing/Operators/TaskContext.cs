@@ -24,6 +24,9 @@ internal sealed class TaskContext(TaskPlan plan, WatermarkTracker watermarks, Ou
     /// <summary>The input whose batch is being processed.</summary>
     public int Input { get; set; }
 
+    /// <summary>Whether the watermark is rising, and what passes is what steps emit as it does.</summary>
+    public bool IsRaising { get; set; }
+
     /// <summary>The watermark of the record's own input just before the record; none for what timers emit.</summary>
     public long InputWatermark { get; set; } = WatermarkTracker.None;
 
@@ -61,9 +64,10 @@ internal sealed class StepClock(TaskContext context, long delayMs)
 
     /// <summary>
     /// What decides whether the record that passes is late: the watermark of its own input just before it, or the step's if that is further. The first depends on nothing but the
-    /// records before it in its partition, which is why results don't depend on how partitions are interleaved.
+    /// records before it in its partition, which is why results don't depend on how partitions are interleaved. What a step before this one emits as the watermark rises is
+    /// of that very watermark, and in time: all up to the ms before it is out.
     /// </summary>
-    public long RecordWatermark => Delayed(Math.Max(context.InputWatermark, context.Watermark));
+    public long RecordWatermark => Delayed(Math.Max(context.InputWatermark, context.IsRaising ? context.Watermark - 1 : context.Watermark));
 
     /// <summary>What the step's watermark is rising to while timers run.</summary>
     public long Target => Delayed(context.WatermarkTarget);

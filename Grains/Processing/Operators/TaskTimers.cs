@@ -74,6 +74,7 @@ internal sealed class TaskTimers(TaskContext context, (IEventTimeStep Step, long
     public void RaiseWatermark(long watermark)
     {
         context.WatermarkTarget = watermark;
+        context.IsRaising = true;
         for (var due = NextDue; due <= watermark && due != long.MaxValue; due = NextDue)
         {
             BeginTimers();
@@ -92,6 +93,7 @@ internal sealed class TaskTimers(TaskContext context, (IEventTimeStep Step, long
             }
         }
 
+        context.IsRaising = false;
         context.Watermark = Math.Max(context.Watermark, watermark);
     }
 

@@ -177,6 +177,23 @@ public sealed class StreamJoinVectorTests
         driver.LateRecords.ShouldBe(0);
     }
 
+    [Theory]
+    [InlineData(0, 0, "28-29")] // the window's last ms is the watermark at which the record comes
+    [InlineData(0, 7, "28-29")]
+    [InlineData(5, 0, "23-29")]
+    public void A_sliding_window_behind_a_join_takes_what_is_told_when_windows_close(int difference, int grace, string expected)
+    {
+        var builder = new StreamsBuilder();
+        builder.Stream("left", s_texts).LeftJoin(builder.Stream("right", s_texts), (one, two) => one + two, JoinWindows.Of(TimeSpan.FromMilliseconds(19)), s_joined)
+            .GroupByKey().WindowedBy(SlidingWindows.Of(TimeSpan.FromMilliseconds(difference)).Grace(TimeSpan.FromMilliseconds(grace))).Count(Materialized.As("windows", Serdes.Int64))
+            .Map((window, count) => ($"{window.WindowStartMs}-{window.WindowEndMs}", $"{count}")).To("out", Produced.With(Serdes.Utf8, Serdes.Utf8));
+        var driver = new TopologyTestDriver(builder.Build());
+        driver.CreateInput("left", Serdes.Utf8, Serdes.Utf8).Pipe("k", "a", 28);
+        driver.CloseInputs();
+        var record = driver.CreateOutput("out", Serdes.Utf8, Serdes.Utf8).ReadAll().ShouldHaveSingleItem();
+        (record.Key, record.Value, driver.LateRecords).ShouldBe((expected, "1", 0));
+    }
+
     [Fact]
     public void A_session_behind_a_join_grows_at_the_very_watermark_at_which_it_is_to_be_emitted()
     {

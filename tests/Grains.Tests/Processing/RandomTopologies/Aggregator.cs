@@ -37,27 +37,30 @@ internal static class Aggregators
         _ => grouped.Aggregate(() => string.Empty, (_, value, chain) => Functions.Chain(chain, value), Texts(store, 0)),
     };
 
-    public static KStream<Windowed<string>, string> Windows(AggregatorKind kind, TimeWindowedKStream<string, string> windows, string store, int retention) => kind switch
+    public static KStream<Windowed<string>, string> Windows(AggregatorKind kind, TimeWindowedKStream<string, string> windows, string store, int retention, bool isSuppressed) => kind switch
     {
-        AggregatorKind.Count => windows.Count(Counts(store, retention)).MapValues(Text),
-        AggregatorKind.Reduce => windows.Reduce(Functions.Max, Texts(store, retention)),
-        AggregatorKind.Aggregate => windows.Aggregate(() => "0", (_, value, sum) => Functions.Sum(sum, value), Texts(store, retention)),
-        _ => windows.Aggregate(() => string.Empty, (_, value, chain) => Functions.Chain(chain, value), Texts(store, retention)),
+        AggregatorKind.Count => Held(windows.Count(Counts(store, retention)), isSuppressed).MapValues(Text),
+        AggregatorKind.Reduce => Held(windows.Reduce(Functions.Max, Texts(store, retention)), isSuppressed),
+        AggregatorKind.Aggregate => Held(windows.Aggregate(() => "0", (_, value, sum) => Functions.Sum(sum, value), Texts(store, retention)), isSuppressed),
+        _ => Held(windows.Aggregate(() => string.Empty, (_, value, chain) => Functions.Chain(chain, value), Texts(store, retention)), isSuppressed),
     };
 
-    public static KStream<Windowed<string>, string> Windows(AggregatorKind kind, SessionWindowedKStream<string, string> windows, string store, int retention) => kind switch
+    public static KStream<Windowed<string>, string> Windows(AggregatorKind kind, SessionWindowedKStream<string, string> windows, string store, int retention, bool isSuppressed) => kind switch
     {
-        AggregatorKind.Count => windows.Count(Counts(store, retention)).MapValues(Text),
-        AggregatorKind.Reduce => windows.Reduce(Functions.Max, Texts(store, retention)),
-        _ => windows.Aggregate(() => "0", (_, value, sum) => Functions.Sum(sum, value), (_, one, other) => Functions.AddSums(one, other), Texts(store, retention)),
+        AggregatorKind.Count => Held(windows.Count(Counts(store, retention)), isSuppressed).MapValues(Text),
+        AggregatorKind.Reduce => Held(windows.Reduce(Functions.Max, Texts(store, retention)), isSuppressed),
+        _ => Held(windows.Aggregate(() => "0", (_, value, sum) => Functions.Sum(sum, value), (_, one, other) => Functions.AddSums(one, other), Texts(store, retention)), isSuppressed),
     };
 
-    public static KStream<Windowed<string>, string> Windows(AggregatorKind kind, SlidingWindowedKStream<string, string> windows, string store, int retention) => kind switch
+    public static KStream<Windowed<string>, string> Windows(AggregatorKind kind, SlidingWindowedKStream<string, string> windows, string store, int retention, bool isSuppressed) => kind switch
     {
-        AggregatorKind.Count => windows.Count(Counts(store, retention)).MapValues(Text),
-        AggregatorKind.Reduce => windows.Reduce(Functions.Max, Texts(store, retention)),
-        _ => windows.Aggregate(() => "0", (_, value, sum) => Functions.Sum(sum, value), Texts(store, retention), Serdes.Utf8),
+        AggregatorKind.Count => Held(windows.Count(Counts(store, retention)), isSuppressed).MapValues(Text),
+        AggregatorKind.Reduce => Held(windows.Reduce(Functions.Max, Texts(store, retention)), isSuppressed),
+        _ => Held(windows.Aggregate(() => "0", (_, value, sum) => Functions.Sum(sum, value), Texts(store, retention), Serdes.Utf8), isSuppressed),
     };
+
+    private static KStream<Windowed<string>, T> Held<T>(KStream<Windowed<string>, T> results, bool isSuppressed) =>
+        isSuppressed ? results.Suppress(Suppressed.UntilWindowCloses(BufferConfig.Unbounded())) : results;
 
     /// <summary>A session that is deleted comes as 0, which is no count.</summary>
     private static string Text(long count) => count == 0 ? null! : count.ToString(CultureInfo.InvariantCulture);

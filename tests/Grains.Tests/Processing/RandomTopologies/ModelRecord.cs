@@ -11,6 +11,8 @@ internal sealed record ModelRecord(string Key, string? Value, long Time)
 /// <summary>What the functions of random topologies are made of: the engine and the model call the same.</summary>
 internal static class Functions
 {
+    private const long Modulus = 1_000_003;
+
     /// <summary>FNV-1a, the same in every process.</summary>
     public static uint Hash(string? text, int salt = 0)
     {
@@ -38,14 +40,28 @@ internal static class Functions
 
     public static string Joined(string? left, string? right) => Short($"{left ?? "_"}+{right ?? "_"}");
 
+    /// <summary>A key of another table, or null.</summary>
+    public static string? ForeignKey(string value, int salt) => Hash(value, salt) % 5 is var number && number == 4 ? null : $"k{number}";
+
+    /// <summary>A group's rows and their sum, as "rows:sum"; null without rows.</summary>
+    public static string WithRow(string? group, string value) => Rows(group, 1, Sum("0", value))!;
+
+    public static string? WithoutRow(string? group, string value) => Rows(group, -1, AddSums($"{Modulus}", "-" + Sum("0", value)));
+
     public static string Max(string one, string other) => string.CompareOrdinal(one, other) >= 0 ? one : other;
 
     /// <summary>The same in any order.</summary>
-    public static string Sum(string sum, string? value) => AddSums(sum, $"{Hash(value) % 1_000_003}");
+    public static string Sum(string sum, string? value) => AddSums(sum, $"{Hash(value) % Modulus}");
 
     public static string AddSums(string one, string other) =>
-        ((long.Parse(one, CultureInfo.InvariantCulture) + long.Parse(other, CultureInfo.InvariantCulture)) % 1_000_003).ToString(CultureInfo.InvariantCulture);
+        ((long.Parse(one, CultureInfo.InvariantCulture) + long.Parse(other, CultureInfo.InvariantCulture)) % Modulus).ToString(CultureInfo.InvariantCulture);
 
     /// <summary>Another one in any other order.</summary>
-    public static string Chain(string chain, string? value) => $"c{Hash($"{chain},{value}") % 1_000_003}";
+    public static string Chain(string chain, string? value) => $"c{Hash($"{chain},{value}") % Modulus}";
+
+    private static string? Rows(string? group, int rows, string sum)
+    {
+        var (count, before) = group?.Split(':') is [var one, var other] ? (int.Parse(one, CultureInfo.InvariantCulture), other) : (0, "0");
+        return count + rows == 0 ? null : $"{count + rows}:{AddSums(before, sum)}";
+    }
 }

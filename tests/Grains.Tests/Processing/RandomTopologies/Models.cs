@@ -41,6 +41,27 @@ internal static class Models
         }
     }
 
+    /// <summary>Records that are further from all that have passed before them.</summary>
+    public static IEnumerable<ModelRecord> Deduplicate(IReadOnlyList<ModelRecord> records, long size)
+    {
+        var passed = new List<ModelRecord>();
+        foreach (var record in records)
+        {
+            if (passed.TrueForAll(other => other.Key != record.Key || Math.Abs(other.Time - record.Time) >= size))
+            {
+                passed.Add(record);
+            }
+        }
+
+        return passed;
+    }
+
+    /// <summary>Each row with that of the key that it chooses in another table.</summary>
+    public static KnownTable JoinByForeignKey(KnownTable left, KnownTable right, Func<string, string?> keyOf, bool isLeft) => new(
+        left.Final.Select(row => (row.Key, row.Value, Other: keyOf(row.Value) is { } key ? right.Final.GetValueOrDefault(key) : null))
+            .Where(row => isLeft || row.Other is not null).ToDictionary(row => row.Key, row => Functions.Joined(row.Value, row.Other)),
+        null);
+
     /// <summary>Every left record with every right one of its key that is at least lower and at most upper ms later; then those that had no partner.</summary>
     public static IEnumerable<ModelRecord> Join(IReadOnlyList<ModelRecord> lefts, IReadOnlyList<ModelRecord> rights, long lower, long upper, bool keepsLeft, bool keepsRight)
     {

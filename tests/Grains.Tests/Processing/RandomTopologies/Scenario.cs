@@ -16,6 +16,7 @@ internal enum StepKind
     Through,
     Merge,
     Split,
+    Deduplicate,
     Read,
     Tumbling,
     Hopping,
@@ -36,6 +37,12 @@ internal enum StepKind
     TableLeftJoin,
     TableOuterJoin,
     ToStream,
+    TopN,
+    Cogroup,
+    TableGroupBy,
+    TableSuppress,
+    ForeignKeyJoin,
+    ForeignKeyLeftJoin,
 }
 
 /// <summary>

@@ -52,6 +52,9 @@ internal sealed partial class Weave
             case StepKind.Through:
                 AddThrough(from);
                 break;
+            case StepKind.Deduplicate:
+                AddDeduplication(from, step);
+                break;
             case StepKind.Merge:
                 AddMerge(from, Stream(step.With)!);
                 break;
@@ -70,6 +73,20 @@ internal sealed partial class Weave
         Topics.Add(topic, partitions);
         var consumed = Consumed.With(Serdes.Utf8, Serdes.Utf8).AllowTimesBefore1970().WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromDays(1)));
         _streams.Add(new(from.Stream.Through(topic, s_produced, consumed), from.Known, KeepsKey: true, new Partitioning(partitions)));
+    }
+
+    /// <summary>Who comes first passes, which is known only where the records of a key have an order.</summary>
+    private void AddDeduplication(WovenStream from, Step step)
+    {
+        if (!from.Exact.IsOrdered)
+        {
+            return;
+        }
+
+        from.IsUsed = true;
+        var size = 1 + (step.A % 40);
+        var stream = from.Stream.Deduplicate(DeduplicationWindow.Of(Ms(size)).Grace(Ms(step.B % 20)), s_grouped.WithName(Next("grouped")), Next("deduplicate"));
+        _streams.Add(new(stream, new Exact([.. Models.Deduplicate(from.Exact.Records, size)], IsOrdered: true), KeepsKey: true, PlaceByKey(from)));
     }
 
     /// <summary>Streams of two sources that have as many partitions, or are given as many.</summary>

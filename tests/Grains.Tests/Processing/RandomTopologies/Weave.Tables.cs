@@ -17,6 +17,12 @@ internal sealed partial class Weave
             case StepKind.Aggregate or StepKind.AggregateBy:
                 AddAggregate(step);
                 break;
+            case StepKind.TopN:
+                AddTopN(step);
+                break;
+            case StepKind.Cogroup:
+                AddCogroup(step);
+                break;
             case StepKind.ToTable:
                 AddToTable(step);
                 break;
@@ -98,10 +104,81 @@ internal sealed partial class Weave
             case StepKind.TableMapValues:
                 _tables.Add(new(from.Table.MapValues(value => Functions.Mapped(value, salt)!, PerhapsKept()), from.Known.Mapped((_, value) => Functions.Mapped(value, salt)), from.Place));
                 break;
+            case StepKind.TableGroupBy:
+                AddTableGroupBy(salt, from);
+                break;
+            case StepKind.TableSuppress:
+                BufferConfig buffer = _world.Next(2) == 0 ? BufferConfig.Unbounded() : BufferConfig.MaxRecords(_world.Next(4));
+                _tables.Add(new(from.Table.Suppress(Suppressed.UntilTimeLimit(Ms(step.B % 60), buffer).WithName(Next("suppress")), Serdes.Utf8), from.Known with { Changes = null }, from.Place));
+                break;
+            case StepKind.ForeignKeyJoin or StepKind.ForeignKeyLeftJoin:
+                AddForeignKeyJoin(step, from, Table(step.With)!);
+                break;
             default:
                 AddTableJoin(step, from, Table(step.With)!);
                 break;
         }
+    }
+
+    private void AddTopN(Step step)
+    {
+        if (Stream(step.On) is not { } from)
+        {
+            return;
+        }
+
+        from.IsUsed = true;
+        var count = 1 + (step.B % 5);
+        var table = from.Stream.GroupByKey(s_grouped.WithName(Next("grouped"))).TopN(count, StringComparer.Ordinal, Kept()).MapValues(List);
+        var final = from.Exact.Records.Where(record => record.Value is not null).GroupBy(record => record.Key)
+            .ToDictionary(key => key.Key, key => List([.. key.Select(record => record.Value!).Order(StringComparer.Ordinal).Take(count)]));
+        _tables.Add(new(table, new KnownTable(final, null), PlaceByKey(from)));
+
+        static string List(IReadOnlyList<string> values) => Functions.Short(string.Join(',', values));
+    }
+
+    private void AddCogroup(Step step)
+    {
+        if (Stream(step.On) is not { } from)
+        {
+            return;
+        }
+
+        var (other, place) = (Stream(step.With)!, PlaceByKey(from));
+        if (!place.TryMeet(PlaceByKey(other)))
+        {
+            other = Repartitioned(other, place.Count);
+            place.TryMeet(other.Place).ShouldBeTrue();
+        }
+
+        (from.IsUsed, other.IsUsed) = (true, true);
+        var table = from.Stream.GroupByKey(s_grouped.WithName(Next("grouped"))).Cogroup<string>((_, value, sum) => Functions.Sum(sum, value))
+            .Cogroup(other.Stream.GroupByKey(s_grouped.WithName(Next("grouped"))), (_, value, sum) => Functions.Sum(sum, Other(value)))
+            .Aggregate(() => "0", Kept());
+        var records = from.Exact.Records.Concat(other.Exact.Records.Select(record => record with { Value = record.Value is null ? null : Other(record.Value) }));
+        var final = records.Where(record => record.Value is not null).GroupBy(record => record.Key).ToDictionary(key => key.Key, key => Aggregators.Model(AggregatorKind.Aggregate, key));
+        _tables.Add(new(table, new KnownTable(final, null), place));
+
+        static string Other(string value) => $"other {value}";
+    }
+
+    private void AddTableGroupBy(int salt, WovenTable from)
+    {
+        var table = from.Table.GroupBy((key, value) => (Functions.NewKey(key, value, salt), value), s_grouped.WithName(Next("grouped")))
+            .Aggregate(() => string.Empty, (_, value, rows) => Functions.WithRow(rows, value), (_, value, rows) => Functions.WithoutRow(rows, value)!, Kept());
+        var final = from.Known.Final.GroupBy(row => Functions.NewKey(row.Key, row.Value, salt))
+            .ToDictionary(group => group.Key, group => group.Aggregate(string.Empty, (rows, row) => Functions.WithRow(rows, row.Value)));
+        _tables.Add(new(table, new KnownTable(final, null), new Partitioning(null)));
+    }
+
+    private void AddForeignKeyJoin(Step step, WovenTable left, WovenTable right)
+    {
+        right.IsUsed = true;
+        var (salt, isLeft) = (step.A, step.Kind == StepKind.ForeignKeyLeftJoin);
+        var table = isLeft
+            ? left.Table.LeftJoin(right.Table, (_, value) => Functions.ForeignKey(value, salt), Functions.Joined, Kept(), Serdes.Utf8)
+            : left.Table.Join(right.Table, (_, value) => Functions.ForeignKey(value, salt), Functions.Joined, Kept(), Serdes.Utf8);
+        _tables.Add(new(table, Models.JoinByForeignKey(left.Known, right.Known, value => Functions.ForeignKey(value, salt), isLeft), left.Place));
     }
 
     private Materialized<string>? PerhapsKept() => _world.Next(2) == 0 ? null : Kept();

@@ -64,19 +64,23 @@ internal sealed partial class Weave
     {
         var (size, grace, every) = (Ms(SizeOf(step)), GraceOf(step), Ms(1 + (step.C / 72)));
         var (emit, store, retention) = (step.C % 3, Next("window"), _world.Next(3) * 40);
+
+        // To hold back what is told before the final result is another way to the same.
+        var isSuppressed = emit == 0 && _world.Next(4) == 0;
+        emit = isSuppressed ? 1 : emit;
         switch (step.Kind)
         {
             case StepKind.Tumbling or StepKind.Hopping:
                 var timed = step.Kind == StepKind.Tumbling
                     ? grouped.WindowedBy(TumblingWindows.Of(size).Grace(grace))
                     : grouped.WindowedBy(HoppingWindows.Of(size, Ms(AdvanceOf(step))).Grace(grace));
-                return Aggregators.Windows(kind, emit == 0 ? timed.EmitOnClose() : emit == 1 ? timed.EmitOnUpdate() : timed.EmitEvery(every), store, retention);
+                return Aggregators.Windows(kind, emit == 0 ? timed.EmitOnClose() : emit == 1 ? timed.EmitOnUpdate() : timed.EmitEvery(every), store, retention, isSuppressed);
             case StepKind.Session:
                 var sessions = grouped.WindowedBy(SessionWindows.With(size).Grace(grace));
-                return Aggregators.Windows(kind, emit == 0 ? sessions.EmitOnClose() : emit == 1 ? sessions.EmitOnUpdate() : sessions.EmitEvery(every), store, retention);
+                return Aggregators.Windows(kind, emit == 0 ? sessions.EmitOnClose() : emit == 1 ? sessions.EmitOnUpdate() : sessions.EmitEvery(every), store, retention, isSuppressed);
             default:
                 var sliding = grouped.WindowedBy(SlidingWindows.Of(Ms(SizeOf(step) - 1)).Grace(grace));
-                return Aggregators.Windows(kind, emit == 0 ? sliding.EmitOnClose() : emit == 1 ? sliding.EmitOnUpdate() : sliding.EmitEvery(every), store, retention);
+                return Aggregators.Windows(kind, emit == 0 ? sliding.EmitOnClose() : emit == 1 ? sliding.EmitOnUpdate() : sliding.EmitEvery(every), store, retention, isSuppressed);
         }
     }
 }
