@@ -33,11 +33,20 @@ internal sealed record TaskPlan
     /// <summary>Per input, whether its watermark comes from the markers of <see cref="Writers"/>; empty when none does.</summary>
     public IReadOnlyList<bool> ByMarkers { get; init; } = [];
 
+    /// <summary>Per input, where a new task begins to read, or -1 for the earliest record; empty when all do that.</summary>
+    public IReadOnlyList<long> StartOffsets { get; init; } = [];
+
+    /// <summary>Per input, the first offset that does not belong to it any more; empty when none has an end.</summary>
+    public IReadOnlyList<long> EndOffsets { get; init; } = [];
+
     /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
 
     /// <summary>The partition that an input reads.</summary>
     public TopicPartition PartitionOf(int input) => new(InputTopics.Count == 0 ? SubTopology.Sources[input].Topic : InputTopics[input], Partition);
+
+    /// <summary>The first offset that does not belong to an input any more; long.MaxValue without an end.</summary>
+    public long EndOffsetOf(int input) => input < EndOffsets.Count ? EndOffsets[input] : long.MaxValue;
 
     public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
 
@@ -162,11 +171,13 @@ internal sealed class TaskEngine
         {
             TakeMarker(input, batch);
             _state.Positions[input] = Math.Max(_state.Positions[input], header.NextOffset);
+            EndReached(input);
             return;
         }
 
         var source = _sources[input];
         var position = _state.Positions[input];
+        var end = _plan.EndOffsetOf(input);
         var offset = header.BaseOffset;
         _context.IngestionMs = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : _context.ClockMs;
         var hasGenerator = source.HasGenerator;
@@ -192,6 +203,11 @@ internal sealed class TaskEngine
                     continue;
                 }
 
+                if (offset >= end)
+                {
+                    break;
+                }
+
                 _context.InputWatermark = _watermarks.WatermarkOf(input);
                 var eventTime = source.Process(record);
                 _state.RecordsIn++;
@@ -208,7 +224,18 @@ internal sealed class TaskEngine
             ThrowFailed(what, error);
         }
 
-        _state.Positions[input] = Math.Max(position, header.NextOffset);
+        _state.Positions[input] = Math.Max(position, Math.Min(header.NextOffset, end));
+        EndReached(input);
+    }
+
+    /// <summary>Ends the inputs whose end offset is reached already: before anything is read, because nothing may ever come.</summary>
+    /// <exception cref="StreamsException">InvalidInput when user code failed on a window that closes; SerializationFailed, RecordTooLarge.</exception>
+    public void EndReachedInputs()
+    {
+        for (var input = 0; input < _state.Positions.Length; input++)
+        {
+            EndReached(input);
+        }
     }
 
     /// <summary>Processes one line of the source file.</summary>
@@ -353,6 +380,9 @@ internal sealed class TaskEngine
     /// <exception cref="StreamsException">StoreNotFound.</exception>
     public string ValueSerdeOf(string store) => Store(store).ValueSerde;
 
+    /// <summary>The changes of stores that somebody follows.</summary>
+    internal ChangeFeeds Feeds { get; } = new();
+
     internal TaskPlan Plan => _plan;
 
     internal TaskState State => _state;
@@ -388,6 +418,20 @@ internal sealed class TaskEngine
         if (hasRisen)
         {
             Guarded(upstream.IsEnded ? "windows that closed at the end of the input" : "windows that closed by a watermark from upstream", RaiseWatermark);
+        }
+    }
+
+    private void EndReached(int input)
+    {
+        if (_state.Positions[input] < _plan.EndOffsetOf(input) || _watermarks.IsEnded(input))
+        {
+            return;
+        }
+
+        _hasChanges = true;
+        if (_watermarks.EndInput(input))
+        {
+            Guarded("windows that closed at the end of the input", RaiseWatermark);
         }
     }
 
