@@ -111,7 +111,7 @@ internal sealed partial class StreamTask
 
     private void FailReflections()
     {
-        _nextCommit.TrySetResult();
+        _commitSignal.TrySetResult();
         _reflections.ForEach(reflection => reflection.Done.TrySetException(NotRunning()));
         _reflections.Clear();
     }

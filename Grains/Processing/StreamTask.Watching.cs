@@ -7,7 +7,7 @@ internal sealed partial class StreamTask
 {
     private static readonly TimeSpan s_feedPatience = TimeSpan.FromMinutes(1);
 
-    private TaskCompletionSource _nextCommit = NewWake();
+    private TaskCompletionSource _commitSignal = NewWake();
 
     /// <summary>
     /// The changes of a store since a version, when there are any or the time is over. Unlike a read it hastens no commit: it tells of commits that are durable when it looks, and looks
@@ -47,20 +47,20 @@ internal sealed partial class StreamTask
     /// <summary>A commit is durable and delivered, or the run has ended.</summary>
     private void TellCommitted()
     {
-        _nextCommit.TrySetResult();
+        _commitSignal.TrySetResult();
         _engine?.Feeds.Close(feed => Time.GetElapsedTime(feed.AskedAt) > s_feedPatience);
     }
 
     private async Task NextCommitAsync(TimeSpan wait)
     {
-        if (_nextCommit.Task.IsCompleted)
+        if (_commitSignal.Task.IsCompleted)
         {
-            _nextCommit = NewWake();
+            _commitSignal = NewWake();
         }
 
         try
         {
-            await _nextCommit.Task.WaitAsync(wait, Time);
+            await _commitSignal.Task.WaitAsync(wait, Time);
         }
         catch (TimeoutException)
         {
