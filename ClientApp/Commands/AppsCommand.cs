@@ -3,12 +3,12 @@ using OrleansStreams.ClientApp.Server;
 
 namespace OrleansStreams.ClientApp.Commands;
 
-/// <summary>apps list | status | topology | query | start | stop.</summary>
+/// <summary>apps list | status | topology | query | start | stop | pause | resume | reset | drop | switch | reconcile.</summary>
 internal static partial class AppsCommand
 {
     private static readonly Argument<string> App = new("app") { Description = "The application's name." };
 
-    public static Command Create() => new("apps", "Lists, starts, stops and queries stream applications.")
+    public static Command Create() => new("apps", "Lists, starts, stops, queries and compares stream applications.")
     {
         SharedOptions.All,
         List(),
@@ -17,6 +17,12 @@ internal static partial class AppsCommand
         Query(),
         Start(),
         Stop(),
+        Pause(),
+        Resume(),
+        Reset(),
+        Drop(),
+        Switch(),
+        Reconcile(),
     };
 
     private static Command List()
@@ -33,6 +39,10 @@ internal static partial class AppsCommand
             {
                 session.Terminal.WriteTable(
                     ["APP", "STATE", "TASKS"], [.. answer.Items("apps").Select(app => new[] { app.Text("name"), app.Text("state"), app.Text("tasks") })], 2);
+                foreach (var alias in answer.Items("aliases"))
+                {
+                    session.Terminal.WriteLine($"'{alias.Text("alias")}' is '{alias.Text("app")}'");
+                }
             }
 
             return CommandRunner.Fine;
@@ -54,26 +64,19 @@ internal static partial class AppsCommand
     private static Command Start()
     {
         var parameters = new Option<string[]>("--param") { Description = "A parameter of the application. May stand several times.", HelpName = "NAME=VALUE" };
-        var command = new Command("start", "Starts an application; it starts again with every silo.") { App, parameters };
+        var from = new Option<string>("--from-offsets") { Description = $"Where an application without state begins to read: {Places}; earliest when absent.", HelpName = "PLACE" };
+        var to = new Option<string>("--to-offsets") { Description = $"Where the inputs of an application without state end, taken now: it processes what stands before, closes all windows and completes. {Places}.", HelpName = "PLACE" };
+        var command = new Command("start", "Starts an application (APP, or a version of it beside it: APP@VERSION); it starts again with every silo.") { App, parameters, from, to };
         command.OnRun(async (session, cancellation) =>
         {
             Show(session, await session.Server.PostAsync(
-                StreamsServer.Path("apps", session.Get(App), "start"), new { parameters = SharedOptions.Pairs("--param", session.Get(parameters)) }, cancellation));
+                StreamsServer.Path("apps", session.Get(App), "start"), new { parameters = SharedOptions.Pairs("--param", session.Get(parameters)), from = session.Get(from), to = session.Get(to) }, cancellation));
             return CommandRunner.Fine;
         });
         return command;
     }
 
-    private static Command Stop()
-    {
-        var command = new Command("stop", "Stops an application after a last commit; it stays stopped.") { App };
-        command.OnRun(async (session, cancellation) =>
-        {
-            Show(session, await session.Server.PostAsync(StreamsServer.Path("apps", session.Get(App), "stop"), new { }, cancellation));
-            return CommandRunner.Fine;
-        });
-        return command;
-    }
+    private static Command Stop() => Post("stop", "Stops an application after a last commit; it stays stopped.");
 
     private static void Show(CommandSession session, System.Text.Json.JsonElement app)
     {

@@ -24,6 +24,9 @@ internal sealed class StreamsServer(IServerTransport transport)
     public Task<JsonElement> PostAsync(string path, object body, CancellationToken cancellation) =>
         PostBytesAsync(path, JsonSerializer.SerializeToUtf8Bytes(body, JsonSerializerOptions.Web), cancellation);
 
+    public Task<JsonElement> PutAsync(string path, object body, CancellationToken cancellation) =>
+        SendAsync(HttpMethod.Put, path, JsonSerializer.SerializeToUtf8Bytes(body, JsonSerializerOptions.Web), cancellation);
+
     public Task<JsonElement> PatchAsync(string path, object body, CancellationToken cancellation) =>
         SendAsync(HttpMethod.Patch, path, JsonSerializer.SerializeToUtf8Bytes(body, JsonSerializerOptions.Web), cancellation);
 

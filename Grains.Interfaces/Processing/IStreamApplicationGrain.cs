@@ -19,6 +19,9 @@ public enum StreamApplicationState
 
     /// <summary>All sources are bounded and every task has come to the end.</summary>
     Completed,
+
+    /// <summary>Its tasks are up and answer queries, and read nothing until it is resumed.</summary>
+    Paused,
 }
 
 /// <summary>One task's state machine: Created -> Restoring -> Running -> (Completed | Failed | Stopped); a Failed task that may recover goes to Restoring again.</summary>
@@ -101,6 +104,10 @@ public sealed record StreamTaskStatus(
     /// <summary>Bytes of memory that its state takes, roughly.</summary>
     [Id(34)]
     public long StateSizeBytes { get; init; }
+
+    /// <summary>Whether it is paused: it answers queries and reads nothing.</summary>
+    [Id(35)]
+    public bool IsPaused { get; init; }
 }
 
 /// <summary>An application as it is.</summary>
@@ -186,6 +193,30 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
     [Alias("StartAsync")]
     Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters);
 
+    /// <summary>Starts the application as <see cref="StartAsync"/> does, from a place in its inputs, or up to one.</summary>
+    /// <exception cref="StreamsException">As of <see cref="StartAsync"/>; InvalidRequest for a place when there is state already: reset or drop the application before.</exception>
+    [Alias("StartWithAsync")]
+    Task<StreamApplicationStatus> StartWithAsync(StreamApplicationStart start);
+
+    /// <summary>Lets the tasks read nothing more (durably: also after restarts). They commit what they have processed, keep their state and answer queries. No timer fires meanwhile.</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning when it was never started.</exception>
+    [Alias("PauseAsync")]
+    Task<StreamApplicationStatus> PauseAsync();
+
+    /// <summary>Lets the tasks go on; does nothing when it is not paused.</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning when it was never started.</exception>
+    [Alias("ResumeAsync")]
+    Task<StreamApplicationStatus> ResumeAsync();
+
+    /// <summary>
+    /// Deletes the state and the internal topics of a stopped application, as Kafka's application reset does; its next start reads its inputs from a place that is taken now. Topics
+    /// that it writes and reads itself are read behind what they have now, because it writes them anew. Result topics keep what they have: results come once more. The next start may
+    /// bring other parameters and other partition counts.
+    /// </summary>
+    /// <exception cref="StreamsException">ApplicationNotFound; InvalidRequest when it is not stopped, or reads a file and the place is not the earliest; ApplicationNotRunning when it was never started; StorageError.</exception>
+    [Alias("ResetAsync")]
+    Task ResetAsync(StreamPosition position);
+
     /// <summary>Stops the tasks after a last commit (durably: it stays stopped until started again).</summary>
     /// <exception cref="StreamsException">ApplicationNotFound.</exception>
     [Alias("StopAsync")]
@@ -195,7 +226,7 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
     /// Stops the application and deletes what it has made for itself: repartition topics, state, its parameters. Its input and result topics stay. A later start
     /// begins anew. Resumes when called again after a failure midway.
     /// </summary>
-    /// <exception cref="StreamsException">ApplicationNotFound, StorageError.</exception>
+    /// <exception cref="StreamsException">ApplicationNotFound, StorageError; InvalidRequest when an alias stands for it.</exception>
     [Alias("DropAsync")]
     Task DropAsync();
 
@@ -222,6 +253,14 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
     [Alias("ScanAsync")]
     Task<StoreScanResult> ScanAsync(StoreScan scan);
 
+    /// <summary>The tasks that keep a store, or the one that keeps a key of it: for who follows its changes task by task.</summary>
+    /// <param name="store">The store's name.</param>
+    /// <param name="key">The key, as bytes; null for all tasks.</param>
+    /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, StoreNotFound.</exception>
+    [AlwaysInterleave]
+    [Alias("LocateAsync")]
+    Task<StorePlace> LocateAsync(string store, ReadOnlyMemory<byte>? key);
+
     /// <summary>The topology, with the topics that it really uses: that of the last start, or the one it has without any parameters.</summary>
     /// <exception cref="StreamsException">ApplicationNotFound; InvalidConfig or InvalidRequest when it cannot be described.</exception>
     [AlwaysInterleave]
@@ -234,8 +273,12 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
 public interface IStreamTaskGrain : IGrainWithStringKey
 {
     /// <summary>Starts the task if it does not run.</summary>
-    [Alias("StartAsync")]
-    Task StartAsync(ImmutableDictionary<string, string> parameters);
+    [Alias("StartWithAsync")]
+    Task StartAsync(StreamTaskStart start);
+
+    /// <summary>Pauses the task or lets it go on, until its next start.</summary>
+    [Alias("SetPausedAsync")]
+    Task SetPausedAsync(bool isPaused);
 
     /// <summary>Stops it after a last commit.</summary>
     [Alias("StopAsync")]
@@ -260,6 +303,15 @@ public interface IStreamTaskGrain : IGrainWithStringKey
     [AlwaysInterleave]
     [Alias("ScanAsync")]
     Task<StoreScanResult> ScanAsync(StoreScan scan);
+
+    /// <summary>
+    /// The committed changes of a store since a version, as soon as there are any. A task remembers changes only while somebody asks for them at least once a minute, and no more than
+    /// some (100,000 rows, 16 MiB): who comes later is told to read the store again.
+    /// </summary>
+    /// <exception cref="StreamsException">TaskNotReady (retriable), ApplicationNotRunning, StoreNotFound; InvalidRequest for a store that has no rows to follow.</exception>
+    [AlwaysInterleave]
+    [Alias("WatchAsync")]
+    Task<StoreChanges> WatchAsync(StoreWatch watch);
 
     /// <summary>Waits until a commit is durable, and its results delivered, that has an input's record behind it.</summary>
     /// <exception cref="StreamsException">RequestTimedOut, TaskNotReady (both retriable), ApplicationNotRunning.</exception>

@@ -20,6 +20,9 @@ public sealed class ApplicationParameters
     /// <summary>No parameters.</summary>
     public static ApplicationParameters Empty { get; } = new(new Dictionary<string, string>());
 
+    /// <summary>The version that is described when an application runs as <c>name@version</c>, to name result topics by, for example; empty for the application itself.</summary>
+    public string Version { get; private init; } = string.Empty;
+
     /// <summary>A text that must be given.</summary>
     /// <exception cref="StreamsException">InvalidRequest when it is missing.</exception>
     public string GetString(string name) => _values.TryGetValue(name, out var value)
@@ -54,6 +57,8 @@ public sealed class ApplicationParameters
     public TimeSpan GetTimeSpan(string name, TimeSpan defaultValue) => !_values.TryGetValue(name, out var text)
         ? defaultValue
         : TimeSpan.TryParse(text, CultureInfo.InvariantCulture, out var value) ? value : throw Malformed(name, text, "a time span such as 02:00:00");
+
+    internal ApplicationParameters OfVersion(string version) => new(_values) { Version = version };
 
     private static StreamsException Malformed(string name, string text, string expected) =>
         new(StreamsErrorCode.InvalidRequest, $"The application's parameter '{name}' is '{text}': give {expected}.");

@@ -115,6 +115,15 @@ internal sealed class ApplicationPlan
     public IEnumerable<(string Topic, int Partitions)> Inputs =>
         _topology.SubTopologies.SelectMany(sub => sub.InputTopics).Distinct(StringComparer.Ordinal).Select(topic => (_topics[topic].Name, _topics[topic].PartitionCount));
 
+    /// <summary>Whether it reads a file.</summary>
+    public bool HasFiles => _topology.SubTopologies.Any(sub => sub.File is not null);
+
+    /// <summary>The topics that only others write, with their partitions.</summary>
+    public IEnumerable<(string Topic, int Partitions)> OuterInputs => Inputs.Where(input => WritersOf(input.Topic).Count == 0 && !InternalTopics.Contains(input.Topic));
+
+    /// <summary>The topics of the user that the application writes and reads, with their partitions.</summary>
+    public IEnumerable<(string Topic, int Partitions)> LoopedTopics => Inputs.Where(input => WritersOf(input.Topic).Count > 0 && !InternalTopics.Contains(input.Topic));
+
     /// <summary>The topics that the application makes for itself.</summary>
     public IEnumerable<string> InternalTopics => _topology.SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => _topics[source.Topic].Name);
 

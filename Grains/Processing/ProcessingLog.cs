@@ -41,6 +41,12 @@ internal static partial class ProcessingLog
     [LoggerMessage(1213, LogLevel.Information, "Application {Application} dropped: its state and the topics that were made for it are deleted")]
     public static partial void ApplicationDropped(this ILogger logger, string application);
 
+    [LoggerMessage(1214, LogLevel.Information, "Application {Application} reset: its state and the topics that were made for it are deleted, and its next start reads anew")]
+    public static partial void ApplicationReset(this ILogger logger, string application);
+
+    [LoggerMessage(1215, LogLevel.Warning, "Application {Application}: task {Task} could not be told to pause or to go on, and is told later: {Reason}")]
+    public static partial void TaskNotTold(this ILogger logger, string application, string task, string reason);
+
     [LoggerMessage(1212, LogLevel.Warning, "Application {Application}: task {Task} could not be stopped and takes its new parameters when it starts again: {Reason}")]
     public static partial void TaskNotStopped(this ILogger logger, string application, string task, string reason);
 }

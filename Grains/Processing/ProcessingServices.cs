@@ -18,6 +18,7 @@ public static class ProcessingServices
         services.TryAddSingleton(new ProcessingOptions());
         services.TryAddSingleton<ISourceFiles, PhysicalSourceFiles>();
         services.TryAddSingleton<StreamApplicationRegistry>();
+        services.TryAddSingleton<IApplicationCatalog>(provider => provider.GetRequiredService<StreamApplicationRegistry>());
         return services;
     }
 
@@ -69,7 +70,7 @@ public sealed class ApplicationStarter : BackgroundService
         {
             while (true)
             {
-                foreach (var name in _registry.Names)
+                foreach (var name in await NamesAsync())
                 {
                     await EnsureRunningAsync(name);
                 }
@@ -80,6 +81,20 @@ public sealed class ApplicationStarter : BackgroundService
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
             // The silo stops.
+        }
+    }
+
+    /// <summary>What is registered, and the versions of it that were started.</summary>
+    private async Task<IReadOnlyList<string>> NamesAsync()
+    {
+        try
+        {
+            return await _grains.GetGrain<IApplicationDirectoryGrain>(IApplicationDirectoryGrain.Key).ListAsync();
+        }
+        catch (Exception error)
+        {
+            _logger.ApplicationNotUp(IApplicationDirectoryGrain.Key, error.Message);
+            return _registry.Names;
         }
     }
 

@@ -11,14 +11,26 @@ internal sealed partial class StreamApplicationGrain
 {
     private const int QueryLimitMax = 10_000;
 
-    public Task<TopologyText> GetTopologyAsync()
+    private IApplicationDirectoryGrain Directory => GrainFactory.GetGrain<IApplicationDirectoryGrain>(IApplicationDirectoryGrain.Key);
+
+    public async Task<TopologyText> GetTopologyAsync()
     {
+        if (await ServedByAsync() is { } other)
+        {
+            return await other.GetTopologyAsync();
+        }
+
         var topology = registry.Build(Name, new ApplicationParameters(stored.State.Parameters));
-        return Task.FromResult(new TopologyText(topology.Describe(Name), topology.ToMermaid(Name)));
+        return new TopologyText(topology.Describe(Name), topology.ToMermaid(Name));
     }
 
     public async Task<StateQueryResult> QueryAsync(StateQuery query)
     {
+        if (await ServedByAsync() is { } other)
+        {
+            return await other.QueryAsync(query);
+        }
+
         CheckQuery(query.Store, query.FromMs, query.ToMs, query.Limit, query.AtLeast, query.WaitMs);
         var plan = await ServingPlanAsync();
         var (sub, partitions) = plan.PlaceOf(query.Store);
@@ -29,6 +41,11 @@ internal sealed partial class StreamApplicationGrain
 
     public async Task<StoreScanResult> ScanAsync(StoreScan scan)
     {
+        if (await ServedByAsync() is { } other)
+        {
+            return await other.ScanAsync(scan);
+        }
+
         CheckQuery(scan.Store, scan.FromMs, scan.ToMs, scan.Limit, scan.AtLeast, scan.WaitMs);
         if (!scan.ToKey.IsEmpty && scan.FromKey.Span.SequenceCompareTo(scan.ToKey.Span) > 0)
         {
@@ -40,6 +57,18 @@ internal sealed partial class StreamApplicationGrain
         await ReflectAsync(plan, scan.AtLeast, sub, partition: null, scan.WaitMs);
         var pages = await Task.WhenAll(Enumerable.Range(0, partitions).Select(partition => TaskGrain(sub, partition).ScanAsync(scan)));
         return Merge(pages, scan.Limit) with { Application = Name, KeySerde = pages[0].KeySerde, ValueSerde = pages[0].ValueSerde };
+    }
+
+    public async Task<StorePlace> LocateAsync(string store, ReadOnlyMemory<byte>? key)
+    {
+        if (await ServedByAsync() is { } other)
+        {
+            return await other.LocateAsync(store, key);
+        }
+
+        var (sub, partitions) = (await ServingPlanAsync()).PlaceOf(store);
+        return new StorePlace(
+            Name, [.. (key is { } only ? [KeyHash.PartitionFor(only.Span, partitions)] : Enumerable.Range(0, partitions)).Select(partition => ApplicationPlan.IdOf(sub, partition))]);
     }
 
     /// <summary>Merges the partitions' pages. Behind the last row of a page that was cut its partition may have more: the merged page ends there at the latest.</summary>
@@ -55,9 +84,8 @@ internal sealed partial class StreamApplicationGrain
             hasMore && known.Length > 0 ? known[^1].Position.ToBytes() : default);
     }
 
-    private void CheckQuery(string store, long fromMs, long toMs, int limit, ImmutableArray<InputOffset> atLeast, int waitMs)
+    private static void CheckQuery(string store, long fromMs, long toMs, int limit, ImmutableArray<InputOffset> atLeast, int waitMs)
     {
-        registry.Check(Name);
         if (limit is < 1 or > QueryLimitMax || fromMs > toMs || string.IsNullOrEmpty(store))
         {
             throw new StreamsException(
@@ -67,6 +95,33 @@ internal sealed partial class StreamApplicationGrain
         if (!atLeast.IsDefaultOrEmpty && waitMs is < 1 or > StateQuery.WaitMsMax)
         {
             throw new StreamsException(StreamsErrorCode.InvalidRequest, $"A query cannot wait {waitMs} ms for the records that it must reflect: let it wait 1 to {StateQuery.WaitMsMax} ms.");
+        }
+    }
+
+    /// <summary>
+    /// The application that an alias stands for; null when this grain is an application itself. Asked anew for every query, in one place for all clients: a switch holds for every query
+    /// that comes after it.
+    /// </summary>
+    /// <exception cref="StreamsException">ApplicationNotFound when the name is neither.</exception>
+    private async Task<IStreamApplicationGrain?> ServedByAsync()
+    {
+        if (!registry.Knows(Name) && await Directory.ResolveAsync(Name) is { } application)
+        {
+            return GrainFactory.GetGrain<IStreamApplicationGrain>(application);
+        }
+
+        registry.Check(Name);
+        return null;
+    }
+
+    /// <exception cref="StreamsException">InvalidRequest when an alias stands for the application.</exception>
+    private async Task CheckNotServingAsync()
+    {
+        var aliases = (await Directory.ListAliasesAsync()).Where(alias => alias.Application == Name).Select(alias => $"'{alias.Alias}'").ToArray();
+        if (aliases.Length > 0)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.InvalidRequest, $"Application '{Name}' is what {string.Join(", ", aliases)} stands for: switch that to another application, or remove it, before this one is dropped.", WriteOutcome.NotWritten);
         }
     }
 

@@ -27,6 +27,26 @@ internal sealed class StreamApplicationGrainState
 
     /// <summary>Whether it is being dropped: what is left of it goes before it can start again.</summary>
     public bool IsDropping { get; set; }
+
+    /// <summary>Whether it is being reset: what is left of its state goes before it can start again.</summary>
+    public bool IsResetting { get; set; }
+
+    /// <summary>Whether it has no state, having been reset and not started since.</summary>
+    public bool IsReset { get; set; }
+
+    /// <summary>Whether its tasks read nothing.</summary>
+    public bool IsPaused { get; set; }
+
+    /// <summary>By topic, where tasks without state begin to read each partition.</summary>
+    public Dictionary<string, List<long>> StartOffsets { get; set; } = [];
+
+    /// <summary>By topic, where each partition ends.</summary>
+    public Dictionary<string, List<long>> EndOffsets { get; set; } = [];
+
+    /// <summary>The places of the first start, as they were asked for: asked again the same way, it is no contradiction.</summary>
+    public string Places { get; set; } = string.Empty;
+
+    public StreamApplicationGrainState Copy() => (StreamApplicationGrainState)MemberwiseClone();
 }
 
 /// <summary>One application: remembers that it runs, and brings up its tasks again whenever they are not.</summary>
@@ -47,7 +67,9 @@ internal sealed partial class StreamApplicationGrain(
 
     private string Name => this.GetPrimaryKeyString();
 
-    public async Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters)
+    public Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters) => StartWithAsync(new StreamApplicationStart(parameters));
+
+    public async Task<StreamApplicationStatus> StartWithAsync(StreamApplicationStart start)
     {
         registry.Check(Name);
         if (stored.State.IsDropping)
@@ -55,14 +77,17 @@ internal sealed partial class StreamApplicationGrain(
             await DropAsync();
         }
 
-        var state = stored.State;
-        if (state.WasStarted && parameters.IsEmpty)
+        if (stored.State.IsResetting)
         {
-            // Starting again after a stop: whoever starts it need not know what it was first started with.
-            parameters = state.Parameters.ToImmutableDictionary();
+            await FinishResetAsync();
         }
 
-        var changes = !state.WasStarted ? [] : Changes(state.Parameters, parameters);
+        var state = stored.State;
+
+        // Starting again after a stop: whoever starts it need not know what it was first started with.
+        var parameters = state.WasStarted && start.Parameters.IsEmpty ? state.Parameters.ToImmutableDictionary() : start.Parameters;
+        var isNew = !state.WasStarted || state.IsReset;
+        var changes = isNew ? [] : Changes(state.Parameters, parameters);
         if (changes.Except(registry.Build(Name, new ApplicationParameters(parameters)).ChangeableParameters, StringComparer.Ordinal).Any())
         {
             throw new StreamsException(
@@ -71,11 +96,23 @@ internal sealed partial class StreamApplicationGrain(
                 WriteOutcome.NotWritten);
         }
 
+        CheckPlaces(start, isNew);
         _refused = null;
         await PlanAsync(parameters, isStarting: true);
-        if (!state.WasStarted || !state.IsRunning || changes.Length > 0)
+        if (isNew || !state.IsRunning || changes.Length > 0)
         {
-            await WriteAsync(StateWith(true, new(parameters)));
+            var next = StateWith(true, new(parameters));
+            if (isNew)
+            {
+                await TakePlacesAsync(next, start);
+            }
+
+            if (ApplicationNames.IsVersion(Name))
+            {
+                await Directory.AddVersionAsync(Name);
+            }
+
+            await WriteAsync(next);
         }
 
         if (changes.Length > 0)
@@ -108,31 +145,21 @@ internal sealed partial class StreamApplicationGrain(
 
     public async Task DropAsync()
     {
+        registry.Check(Name);
+        await CheckNotServingAsync();
         await StopAsync();
-        if (!stored.State.WasStarted)
+        if (stored.State.WasStarted)
         {
-            return;
+            // Durable before anything is gone: half an application must not start again.
+            var state = stored.State.Copy();
+            state.IsDropping = true;
+            await WriteAsync(state);
+            await DeleteStateAsync();
         }
 
-        // Durable before anything is gone: half an application must not start again.
-        var state = stored.State;
-        await WriteAsync(new StreamApplicationGrainState
+        if (ApplicationNames.IsVersion(Name))
         {
-            WasStarted = true,
-            IsDropping = true,
-            Parameters = state.Parameters,
-            InputPartitions = state.InputPartitions,
-            Tasks = state.Tasks,
-            InternalTopics = state.InternalTopics,
-        });
-        foreach (var topic in state.InternalTopics)
-        {
-            await DeleteTopicAsync(topic);
-        }
-
-        foreach (var task in state.Tasks)
-        {
-            await GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{task}").DropAsync();
+            await Directory.RemoveVersionAsync(Name);
         }
 
         await WriteAsync(new StreamApplicationGrainState());
@@ -144,10 +171,14 @@ internal sealed partial class StreamApplicationGrain(
 
     public async Task<StreamApplicationStatus> GetStatusAsync()
     {
-        registry.Check(Name);
+        if (await ServedByAsync() is { } other)
+        {
+            return await other.GetStatusAsync();
+        }
+
         var state = stored.State;
         var parameters = state.Parameters.ToImmutableDictionary();
-        if (!state.WasStarted || state.IsDropping)
+        if (!state.WasStarted || state.IsDropping || state.IsResetting || state.IsReset)
         {
             return new StreamApplicationStatus(Name, StreamApplicationState.Stopped, parameters, []);
         }
@@ -171,7 +202,7 @@ internal sealed partial class StreamApplicationGrain(
         }
 
         var tasks = ImmutableArray.Create(await Task.WhenAll(_tasks.Values.ToArray().Select(StatusOfAsync)));
-        return new StreamApplicationStatus(Name, StateOf(state.IsRunning, tasks), parameters, tasks);
+        return new StreamApplicationStatus(Name, StateOf(state, tasks), parameters, tasks);
     }
 
     public Task EnsureRunningAsync()
@@ -205,10 +236,11 @@ internal sealed partial class StreamApplicationGrain(
         return text.Length == 0 ? "none" : text;
     }
 
-    private static StreamApplicationState StateOf(bool isRunning, ImmutableArray<StreamTaskStatus> tasks) =>
-        !isRunning ? StreamApplicationState.Stopped
+    private static StreamApplicationState StateOf(StreamApplicationGrainState state, ImmutableArray<StreamTaskStatus> tasks) =>
+        !state.IsRunning ? StreamApplicationState.Stopped
         : tasks.Any(task => task.State == StreamTaskState.Failed && !task.WillRestart) ? StreamApplicationState.Failed
         : tasks.All(task => task.State == StreamTaskState.Completed) ? StreamApplicationState.Completed
+        : state.IsPaused ? StreamApplicationState.Paused
         : StreamApplicationState.Running;
 
     private async Task DeleteTopicAsync(string topic)
@@ -223,13 +255,13 @@ internal sealed partial class StreamApplicationGrain(
         }
     }
 
-    private async Task PlanAsync(ImmutableDictionary<string, string> parameters, bool isStarting = false)
+    private async Task PlanAsync(ImmutableDictionary<string, string> parameters, bool isStarting = false, bool mayDiffer = false)
     {
         var topology = registry.Build(Name, new ApplicationParameters(parameters));
         var plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory), create: stored.State.IsRunning || isStarting);
         foreach (var (topic, partitions) in plan.Inputs)
         {
-            if (stored.State.InputPartitions.TryGetValue(topic, out var before) && before != partitions)
+            if (!mayDiffer && stored.State.InputPartitions.TryGetValue(topic, out var before) && before != partitions)
             {
                 throw new StreamsException(
                     StreamsErrorCode.InvalidPartitions,
@@ -261,15 +293,21 @@ internal sealed partial class StreamApplicationGrain(
         }
     }
 
-    private StreamApplicationGrainState StateWith(bool isRunning, Dictionary<string, string> parameters) => new()
+    private StreamApplicationGrainState StateWith(bool isRunning, Dictionary<string, string> parameters)
     {
-        WasStarted = true,
-        IsRunning = isRunning,
-        Parameters = parameters,
-        InputPartitions = _plan?.Inputs.ToDictionary(input => input.Topic, input => input.Partitions, StringComparer.Ordinal) ?? stored.State.InputPartitions,
-        Tasks = _plan is null ? stored.State.Tasks : [.. _plan.Tasks],
-        InternalTopics = [.. stored.State.InternalTopics.Union(_plan?.InternalTopics ?? [], StringComparer.Ordinal)],
-    };
+        var state = stored.State.Copy();
+        state.WasStarted = true;
+        state.IsRunning = isRunning;
+        state.Parameters = parameters;
+        if (_plan is { } plan)
+        {
+            state.InputPartitions = plan.Inputs.ToDictionary(input => input.Topic, input => input.Partitions, StringComparer.Ordinal);
+            state.Tasks = [.. plan.Tasks];
+        }
+
+        state.InternalTopics = [.. stored.State.InternalTopics.Union(_plan?.InternalTopics ?? [], StringComparer.Ordinal)];
+        return state;
+    }
 
     private static StreamTaskStatus Refused(string id, string why) =>
         new(id, StreamTaskState.Failed, long.MinValue, 0, 0, 0, -1, 0, 0, 0, -1, -1, -1, why);
@@ -328,6 +366,12 @@ internal sealed partial class StreamApplicationGrain(
         var isDown = status.State is StreamTaskState.Created or StreamTaskState.Stopped || (status.State == StreamTaskState.Failed && status.WillRestart);
         if (!isDown)
         {
+            if (status.IsPaused != stored.State.IsPaused)
+            {
+                // It did not answer when it was told.
+                await TaskGrain(task).SetPausedAsync(stored.State.IsPaused);
+            }
+
             // A task that runs has another commit to show before its failures are forgotten.
             task.Failures = status.Commits > task.CommitsAtStart ? 0 : task.Failures;
             return;
@@ -348,7 +392,7 @@ internal sealed partial class StreamApplicationGrain(
     {
         try
         {
-            await TaskGrain(task).StartAsync(stored.State.Parameters.ToImmutableDictionary());
+            await TaskGrain(task).StartAsync(StartOf(task.Id));
         }
         catch (Exception error)
         {

@@ -31,10 +31,14 @@ internal sealed class StreamApplicationRegistry : IApplicationCatalog
     /// <exception cref="StreamsException">ApplicationNotFound.</exception>
     public void Check(string name) => Find(name);
 
+    /// <summary>Whether the name is that of an application, or of a version of one.</summary>
+    public bool Knows(string name) => _applications.ContainsKey(ApplicationNames.BaseOf(name));
+
     /// <summary>Describes an application's topology.</summary>
     /// <exception cref="StreamsException">ApplicationNotFound; InvalidConfig when the description is wrong; InvalidRequest for a wrong parameter.</exception>
     public Topology Build(string name, ApplicationParameters parameters)
     {
+        parameters = parameters.OfVersion(ApplicationNames.VersionOf(name));
         var builder = new StreamsBuilder();
         try
         {
@@ -59,9 +63,23 @@ internal sealed class StreamApplicationRegistry : IApplicationCatalog
     /// <exception cref="StreamsException">ApplicationNotFound.</exception>
     public ProcessingOptions OptionsOf(string name, ProcessingOptions silo) => Find(name).Options.Over(silo);
 
-    private StreamApplicationRegistration Find(string name) => _applications.TryGetValue(name, out var application)
-        ? application
-        : throw new StreamsException(
+    private StreamApplicationRegistration Find(string name)
+    {
+        if (ApplicationNames.IsVersion(name))
+        {
+            TopologyNames.Check(ApplicationNames.VersionOf(name), "version of an application");
+            if (_applications.ContainsKey(ApplicationNames.Stored(name)))
+            {
+                throw new StreamsException(
+                    StreamsErrorCode.InvalidConfig, $"Version '{name}' would share its logs and topics with the application '{ApplicationNames.Stored(name)}': name the version otherwise.", WriteOutcome.NotWritten);
+            }
+        }
+
+        return _applications.TryGetValue(ApplicationNames.BaseOf(name), out var application) ? application : throw NotFound(name);
+    }
+
+    private StreamsException NotFound(string name) =>
+        new(
             StreamsErrorCode.ApplicationNotFound,
             $"No application '{name}' is registered in this silo (known: {(_applications.Count == 0 ? "none" : string.Join(", ", Names))}): register it with services.AddStreamApplication(\"{name}\", ...).");
 }

@@ -63,14 +63,18 @@ internal sealed partial class StreamTask
                         await ProcessRestAsync(input);
                     }
 
-                    if (fetches[input] is { IsCompleted: true } fetched && _rest[input].IsEmpty && !_engine.IsInputAhead(input))
+                    if (fetches[input] is { IsCompleted: true } fetched && _rest[input].IsEmpty && !IsHeld(input))
                     {
                         fetches[input] = null;
                         await ProcessFetchedAsync(input, fetched, fetches, fetching.Token);
                     }
                 }
 
-                AdvanceTime(fetches);
+                if (!_isPaused)
+                {
+                    AdvanceTime(fetches);
+                }
+
                 await CommitIfDueAsync();
                 await YieldAsync();
             }
@@ -102,7 +106,7 @@ internal sealed partial class StreamTask
         for (var input = 0; input < fetches.Length; input++)
         {
             // What is too far ahead of the others waits for them, whether it was fetched already or not.
-            if (!_engine!.IsInputEnded(input) && !_engine.IsInputAhead(input))
+            if (!_engine!.IsInputEnded(input) && !IsHeld(input))
             {
                 waits.Add(_rest[input].IsEmpty ? fetches[input] ??= FetchAsync(input, _engine.PositionOf(input), cancellationToken) : Task.CompletedTask);
             }
@@ -131,12 +135,12 @@ internal sealed partial class StreamTask
 
         // Without changes, a fetch that comes back empty is soon enough to look after idle inputs; an outbox that is delivered is noted after as long.
         using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        if (_engine!.FollowsClock && !_engine.HasChanges)
+        if (_engine!.FollowsClock && !_engine.HasChanges && !_isPaused)
         {
             waits.Add(Task.Delay(s_clockInterval, Time, waiting.Token));
         }
 
-        if (_engine.NextWallClockDue != long.MaxValue)
+        if (_engine.NextWallClockDue != long.MaxValue && !_isPaused)
         {
             waits.Add(Task.Delay(TimeSpan.FromMilliseconds(Math.Clamp(_engine.NextWallClockDue - NowMs, 0, WallClockWaitMaxMs)), Time, waiting.Token));
         }
@@ -198,10 +202,10 @@ internal sealed partial class StreamTask
     /// <summary>Processes what was fetched, or as much of it as may be processed now.</summary>
     private async Task ProcessRestAsync(int input)
     {
-        while (!_rest[input].IsEmpty && !_stop.IsCancellationRequested && !_engine!.IsInputAhead(input))
+        while (!_rest[input].IsEmpty && !_stop.IsCancellationRequested && !IsHeld(input))
         {
             var bytes = RecordBatchHeader.Read(_rest[input].Span).TotalBytes;
-            _engine.SetClock(NowMs);
+            _engine!.SetClock(NowMs);
             _engine.ProcessBatch(input, _rest[input][..bytes]);
 
             // What stands behind the end is somebody else's.
@@ -245,6 +249,14 @@ internal sealed partial class StreamTask
         var taken = 0L;
         while (!_stop.IsCancellationRequested)
         {
+            if (_isPaused)
+            {
+                await WaitForInputAsync([], _stop.Token);
+                await CommitIfDueAsync();
+                (began, taken) = (Time.GetTimestamp(), 0);
+                continue;
+            }
+
             await lines.FillAsync(engine.File!.Offset, engine.File.Line, _stop.Token);
             if (lines.IsAtEnd)
             {

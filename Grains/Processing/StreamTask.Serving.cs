@@ -98,6 +98,7 @@ internal sealed partial class StreamTask
     private void TellReflected(TaskProgress progress)
     {
         _delivered = progress;
+        TellCommitted();
         for (var at = _reflections.Count - 1; at >= 0; at--)
         {
             if (IsReflected(progress, _reflections[at].Input, _reflections[at].Offset))
@@ -110,6 +111,7 @@ internal sealed partial class StreamTask
 
     private void FailReflections()
     {
+        _commitSignal.TrySetResult();
         _reflections.ForEach(reflection => reflection.Done.TrySetException(NotRunning()));
         _reflections.Clear();
     }

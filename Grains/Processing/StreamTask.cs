@@ -107,6 +107,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             CommitMsLast = _commitTimes.Last,
             CommitMsMedian = _commitTimes.Median,
             StateSizeBytes = progress?.StateBytes ?? 0,
+            IsPaused = _isPaused,
         };
     }
 
@@ -125,6 +126,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             _engine!.SetClock(NowMs);
             _engine.Start();
             Move(StreamTaskState.Running);
+            _engine.EndReachedInputs();
             if (!_engine.IsCompleted)
             {
                 await ProcessAsync();
@@ -221,7 +223,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
         for (var input = 0; input < _plan.SubTopology.Sources.Length; input++)
         {
             var partition = _plan.PartitionOf(input);
-            positions.Add((await RetryAsync(() => _environment.Topics.GetOffsetsAsync(partition))).LogStartOffset);
+            var earliest = (await RetryAsync(() => _environment.Topics.GetOffsetsAsync(partition))).LogStartOffset;
+            positions.Add(input < _plan.StartOffsets.Count ? Math.Max(earliest, _plan.StartOffsets[input]) : earliest);
         }
 
         FilePosition? file = null;
@@ -342,7 +345,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         var lag = 0L;
         for (var input = 0; input < _highWatermarks.Length; input++)
         {
-            lag += Math.Max(0, _highWatermarks[input] - progress.Positions[input]);
+            lag += Math.Max(0, Math.Min(_highWatermarks[input], _plan.EndOffsetOf(input)) - progress.Positions[input]);
         }
 
         return lag;

@@ -32,7 +32,7 @@ internal sealed class StreamTaskGrain(
 
     private string TaskId => Key[(Key.LastIndexOf('/') + 1)..];
 
-    public async Task StartAsync(ImmutableDictionary<string, string> parameters)
+    public async Task StartAsync(StreamTaskStart start)
     {
         if (_task is { State: not (StreamTaskState.Failed or StreamTaskState.Stopped) })
         {
@@ -48,7 +48,8 @@ internal sealed class StreamTaskGrain(
 
         try
         {
-            _task = await CreateAsync(new ApplicationParameters(parameters));
+            _task = await CreateAsync(start);
+            _task.SetPaused(start.IsPaused);
             _startError = null;
         }
         catch (StreamsException error)
@@ -59,6 +60,12 @@ internal sealed class StreamTaskGrain(
         }
 
         _ = WatchAsync(_task);
+    }
+
+    public Task SetPausedAsync(bool isPaused)
+    {
+        _task?.SetPaused(isPaused);
+        return Task.CompletedTask;
     }
 
     public async Task StopAsync()
@@ -97,6 +104,10 @@ internal sealed class StreamTaskGrain(
 
     public Task<StoreScanResult> ScanAsync(StoreScan scan) => Running().ScanAsync(scan);
 
+    public Task<StoreChanges> WatchAsync(StoreWatch watch) => watch.WaitMs is >= 0 and <= StateQuery.WaitMsMax
+        ? Running().WatchAsync(watch)
+        : throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Changes cannot be waited for for {watch.WaitMs} ms: wait 0 to {StateQuery.WaitMsMax} ms.");
+
     public Task ReflectAsync(InputOffset input, int waitMs) => Running().ReflectAsync(input, TimeSpan.FromMilliseconds(waitMs));
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
@@ -119,13 +130,19 @@ internal sealed class StreamTaskGrain(
 
     private StreamTask Running() => _task ?? throw new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {Key} does not run yet: ask again when it does.");
 
-    private async Task<StreamTask> CreateAsync(ApplicationParameters parameters)
+    private async Task<StreamTask> CreateAsync(StreamTaskStart start)
     {
+        var parameters = new ApplicationParameters(start.Parameters);
         var application = Key[..Key.LastIndexOf('/')];
         var topics = new GrainTopics(GrainFactory);
         var plan = await ApplicationPlan.ResolveAsync(application, registry.Build(application, parameters), topics);
         var own = registry.OptionsOf(application, options);
         var task = plan.TaskOf(TaskId, own);
+        task = task with
+        {
+            StartOffsets = [.. task.InputTopics.Select(topic => start.StartOffsets.GetValueOrDefault(topic, -1))],
+            EndOffsets = [.. task.InputTopics.Select(topic => start.EndOffsets.GetValueOrDefault(topic, long.MaxValue))],
+        };
         var rate = task.SubTopology.File?.RowsPerSecond ?? parameters.GetDouble(ApplicationParameters.Rate, 0);
         var flushed = own with { Journal = own.Journal with { Flush = streams.Flush, FlushInterval = streams.FlushInterval } };
         return new StreamTask(task, new TaskEnvironment(topics, storage, files, flushed, time, logger), rate);

@@ -39,11 +39,20 @@ internal sealed record TaskPlan
     /// <summary>The topics that follow from what this sub-topology writes, as the topology calls them: none of its own inputs waits for those among its inputs.</summary>
     public IReadOnlySet<string> FedTopics { get; init; } = new HashSet<string>();
 
+    /// <summary>Per input, where a new task begins to read, or -1 for the earliest record; empty when all do that.</summary>
+    public IReadOnlyList<long> StartOffsets { get; init; } = [];
+
+    /// <summary>Per input, the first offset that does not belong to it any more; empty when none has an end.</summary>
+    public IReadOnlyList<long> EndOffsets { get; init; } = [];
+
     /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
     public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
 
     /// <summary>The partition that an input reads.</summary>
     public TopicPartition PartitionOf(int input) => new(InputTopics.Count == 0 ? SubTopology.Sources[input].Topic : InputTopics[input], Partition);
+
+    /// <summary>The first offset that does not belong to an input any more; long.MaxValue without an end.</summary>
+    public long EndOffsetOf(int input) => input < EndOffsets.Count ? EndOffsets[input] : long.MaxValue;
 
     public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
 
@@ -207,6 +216,7 @@ internal sealed partial class TaskEngine
         {
             TakeMarker(input, batch);
             _state.Positions[input] = Math.Max(_state.Positions[input], header.NextOffset);
+            EndReached(input);
             return;
         }
 
@@ -226,13 +236,15 @@ internal sealed partial class TaskEngine
             }
         }
 
-        _state.Positions[input] = Math.Max(_state.Positions[input], header.NextOffset);
+        _state.Positions[input] = Math.Max(_state.Positions[input], Math.Min(header.NextOffset, _plan.EndOffsetOf(input)));
+        EndReached(input);
     }
 
     private void ProcessRecords(int input, ref RecordBatchReader reader, ref RecordView record)
     {
         var source = _sources[input];
         var position = _state.Positions[input];
+        var end = _plan.EndOffsetOf(input);
         var hasGenerator = source.HasGenerator;
         var isAhead = source.HasLargeStores ? 0 : int.MaxValue;
         var marked = NextMarked(input, position);
@@ -255,6 +267,11 @@ internal sealed partial class TaskEngine
                 continue;
             }
 
+            if (offset >= end)
+            {
+                return;
+            }
+
             if (offset == marked)
             {
                 BuryMarked(input, offset);
@@ -273,6 +290,16 @@ internal sealed partial class TaskEngine
             {
                 RaiseWatermark();
             }
+        }
+    }
+
+    /// <summary>Ends the inputs whose end offset is reached already: before anything is read, because nothing may ever come.</summary>
+    /// <exception cref="StreamsException">InvalidInput when user code failed on a window that closes; SerializationFailed, RecordTooLarge.</exception>
+    public void EndReachedInputs()
+    {
+        for (var input = 0; input < _state.Positions.Length; input++)
+        {
+            EndReached(input);
         }
     }
 
@@ -436,6 +463,9 @@ internal sealed partial class TaskEngine
     /// <exception cref="StreamsException">StoreNotFound.</exception>
     public string ValueSerdeOf(string store) => Store(store).ValueSerde;
 
+    /// <summary>The changes of stores that somebody follows.</summary>
+    internal ChangeFeeds Feeds { get; } = new();
+
     internal TaskPlan Plan => _plan;
 
     internal TaskState State => _state;
@@ -471,6 +501,20 @@ internal sealed partial class TaskEngine
         if (hasRisen)
         {
             Guarded(upstream.IsEnded ? "windows that closed at the end of the input" : "windows that closed by a watermark from upstream", RaiseWatermark);
+        }
+    }
+
+    private void EndReached(int input)
+    {
+        if (_state.Positions[input] < _plan.EndOffsetOf(input) || _watermarks.IsEnded(input))
+        {
+            return;
+        }
+
+        _hasChanges = true;
+        if (_watermarks.EndInput(input))
+        {
+            Guarded("windows that closed at the end of the input", RaiseWatermark);
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using OrleansStreams.Clients;
 using OrleansStreams.Silo.Http.Applications;
 using OrleansStreams.Silo.Http.Groups;
 using OrleansStreams.Silo.Http.Health;
@@ -34,6 +35,7 @@ public static class StreamsApiExtensions
         }));
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<SharedProducers>();
+        services.AddStreamsClient();
         services.TryAddSingleton<MetricsCollector>();
         services.AddSingleton<IReadinessProbe, LifetimeProbe>();
         services.AddSingleton<IReadinessProbe, StorageProbe>();
@@ -59,6 +61,8 @@ public static class StreamsApiExtensions
         GroupMemberHandlers.Map(routes);
         ApplicationHandlers.Map(routes);
         StoreHandlers.Map(routes);
+        AliasHandlers.Map(routes);
+        ChangeHandlers.Map(routes);
         HealthHandlers.Map(routes);
         MetricsHandlers.Map(routes);
         return endpoints;

@@ -26,4 +26,7 @@ public sealed class StreamsApiOptions
 
     /// <summary>How often a silent event stream sends a comment, so that both ends notice a dead connection.</summary>
     public TimeSpan TailKeepAlive { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long a client that follows a store may take nothing, while what is buffered for it is at its bound, before it is dropped.</summary>
+    public TimeSpan SlowClientPatience { get; set; } = TimeSpan.FromSeconds(10);
 }

@@ -16,6 +16,9 @@ public sealed class StubApplications : IApplicationCatalog
 
     private readonly StubApplication app = new();
 
+    /// <summary>How the application was started last.</summary>
+    public StreamApplicationStart? LastStart => app.LastStart;
+
     public IReadOnlyList<string> Names => [Name];
 
     /// <summary>Comes after the runtime, whose factory of all other grains it takes over.</summary>
@@ -34,6 +37,8 @@ public sealed class StubApplications : IApplicationCatalog
     {
         private const long Watermark = 978_314_400_000;
 
+        public StreamApplicationStart? LastStart { get; private set; }
+
         private StreamApplicationState state = StreamApplicationState.Stopped;
         private ImmutableDictionary<string, string> parameters = ImmutableDictionary<string, string>.Empty;
 
@@ -47,6 +52,28 @@ public sealed class StubApplications : IApplicationCatalog
             (state, parameters) = (StreamApplicationState.Running, wanted);
             return GetStatusAsync();
         }
+
+        public Task<StreamApplicationStatus> StartWithAsync(StreamApplicationStart start)
+        {
+            LastStart = start;
+            return StartAsync(start.Parameters);
+        }
+
+        public Task<StreamApplicationStatus> PauseAsync()
+        {
+            state = StreamApplicationState.Paused;
+            return GetStatusAsync();
+        }
+
+        public Task<StreamApplicationStatus> ResumeAsync()
+        {
+            state = StreamApplicationState.Running;
+            return GetStatusAsync();
+        }
+
+        public Task ResetAsync(StreamPosition position) => state == StreamApplicationState.Stopped
+            ? throw new StreamsException(StreamsErrorCode.InvalidInput, $"reset to {position}")
+            : throw new StreamsException(StreamsErrorCode.InvalidRequest, "It runs: stop it first.");
 
         public Task StopAsync()
         {
@@ -66,6 +93,8 @@ public sealed class StubApplications : IApplicationCatalog
         public Task EnsureRunningAsync() => Task.CompletedTask;
 
         public Task<TopologyText> GetTopologyAsync() => Task.FromResult(new TopologyText("Sub-topology 0\n  in: topic in\n", "flowchart TD\n"));
+
+        public Task<StorePlace> LocateAsync(string store, ReadOnlyMemory<byte>? key) => Task.FromResult(new StorePlace(Name, []));
 
         public Task<StoreScanResult> ScanAsync(StoreScan scan)
         {
@@ -111,6 +140,14 @@ public sealed class StubApplications : IApplicationCatalog
     {
         public Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters) => throw NotFound();
 
+        public Task<StreamApplicationStatus> StartWithAsync(StreamApplicationStart start) => throw NotFound();
+
+        public Task<StreamApplicationStatus> PauseAsync() => throw NotFound();
+
+        public Task<StreamApplicationStatus> ResumeAsync() => throw NotFound();
+
+        public Task ResetAsync(StreamPosition position) => throw NotFound();
+
         public Task StopAsync() => throw NotFound();
 
         public Task DropAsync() => throw NotFound();
@@ -124,6 +161,8 @@ public sealed class StubApplications : IApplicationCatalog
         public Task<StoreScanResult> ScanAsync(StoreScan scan) => throw NotFound();
 
         public Task<TopologyText> GetTopologyAsync() => throw NotFound();
+
+        public Task<StorePlace> LocateAsync(string store, ReadOnlyMemory<byte>? key) => throw NotFound();
 
         private StreamsException NotFound() => new(StreamsErrorCode.ApplicationNotFound, $"There is no application '{name}'; GET /apps lists what there is.");
     }

@@ -76,7 +76,10 @@ internal static class JournalFormat
             to.WriteInt32(store.SchemaVersion);
             var countAt = to.Length;
             to.WriteInt32(0);
-            to.PatchInt32(countAt, store.DrainOps(to));
+            var opsAt = to.Length;
+            var count = store.DrainOps(to);
+            to.PatchInt32(countAt, count);
+            engine.Feeds.Take(store, to.From(opsAt).Span, count, state.Commit);
         }
 
         var ends = false;

@@ -28,7 +28,7 @@ internal sealed class TaskJournal : IAsyncDisposable
     /// <summary>The offset that the next entry gets.</summary>
     public long NextOffset => _log.NextOffset;
 
-    public static LogId IdOf(string application, string taskId) => new($"journals/{application}/{taskId}");
+    public static LogId IdOf(string application, string taskId) => new($"journals/{ApplicationNames.Stored(application)}/{taskId}");
 
     public static async ValueTask<TaskJournal> OpenAsync(ILogStorage storage, LogId id, LogOptions options, CancellationToken cancellationToken) =>
         new(await storage.OpenAsync(id, options, cancellationToken));

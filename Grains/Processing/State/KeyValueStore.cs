@@ -267,6 +267,23 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
         }
     }
 
+    public void ReadChanges(ByteReader ops, int count, IChangeSink sink)
+    {
+        for (; count > 0; count--)
+        {
+            var isPut = ops.ReadByte() == PutOp;
+            var key = ops.ReadBlock();
+            if (isPut)
+            {
+                sink.Put(key, -1, -1, ops.ReadBlock(), false);
+            }
+            else
+            {
+                sink.Remove(key, -1, -1);
+            }
+        }
+    }
+
     private void WarmNext(ByteReader ops, int count)
     {
         Span<uint> hashes = stackalloc uint[Math.Min(count, KeysAhead)];

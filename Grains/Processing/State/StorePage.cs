@@ -10,6 +10,9 @@ internal interface IServedStore
 
     /// <summary>Offers every entry of the page's range, with its value only where the page wants it.</summary>
     void Scan(StorePage page);
+
+    /// <summary>Tells what operations have done that <see cref="IStateStore.DrainOps"/> has just written.</summary>
+    void ReadChanges(ByteReader ops, int count, IChangeSink sink);
 }
 
 /// <summary>

@@ -156,6 +156,35 @@ internal sealed partial class TimedStore<TKey, TValue>
         }
     }
 
+    public void ReadChanges(ByteReader ops, int count, IChangeSink sink)
+    {
+        for (; count > 0; count--)
+        {
+            var kind = ops.ReadByte();
+            var start = ops.ReadInt64();
+            if (kind == ExpireOp)
+            {
+                sink.Forget();
+                continue;
+            }
+
+            var end = ops.ReadInt64();
+            var key = ops.ReadBlock();
+            if (kind is PutOp or PutFinishedOp)
+            {
+                sink.Put(key, start, end, ops.ReadBlock(), kind == PutFinishedOp);
+            }
+            else if (kind == FinishOp && Find(key, start, end) is var entry and >= 0)
+            {
+                sink.Put(key, start, end, _values.ToArray(_entries[entry].Value!), isFinal: true);
+            }
+            else
+            {
+                sink.Remove(key, start, end);
+            }
+        }
+    }
+
     private int DrainEntries(ByteBuffer to, bool areFinished)
     {
         var count = 0;

@@ -279,6 +279,17 @@ internal sealed class WindowStore<TKey, TAggregate>(string name, long sizeMs, lo
         }
     }
 
+    public void ReadChanges(ByteReader ops, int count, IChangeSink sink)
+    {
+        for (; count > 0; count--)
+        {
+            var isFinal = (WindowOp)ops.ReadByte() == WindowOp.Closed;
+            var start = ops.ReadInt64();
+            var key = ops.ReadBlock();
+            sink.Put(key, start, start + sizeMs, ops.ReadBlock(), isFinal);
+        }
+    }
+
     private void RestoreClosed(long start, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value)
     {
         var keyBytes = key.ToArray();

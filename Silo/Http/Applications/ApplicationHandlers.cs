@@ -8,7 +8,7 @@ using OrleansStreams.Silo.Http.Requests;
 
 namespace OrleansStreams.Silo.Http.Applications;
 
-/// <summary>/apps: list, status, start, stop.</summary>
+/// <summary>/apps: list, status, topology, start, stop, pause, resume, reset, drop.</summary>
 internal static class ApplicationHandlers
 {
     public static void Map(IEndpointRouteBuilder routes)
@@ -21,6 +21,12 @@ internal static class ApplicationHandlers
             .Accepts<StartApplicationBody>(isOptional: true, "application/json").Produces<ApplicationBody>().WithProblems(400, 404);
         apps.MapPost("/{app}/stop", StopAsync).WithSummary("Stops an application after a last commit; it stays stopped.")
             .Produces<ApplicationBody>().WithProblems(400, 404);
+        apps.MapPost("/{app}/pause", PauseAsync).WithSummary("Pauses an application: it reads nothing, keeps its state and answers queries; it stays paused.")
+            .Produces<ApplicationBody>().WithProblems(400, 404, 409);
+        apps.MapPost("/{app}/resume", ResumeAsync).WithSummary("Lets a paused application go on.").Produces<ApplicationBody>().WithProblems(400, 404, 409);
+        apps.MapPost("/{app}/reset", ResetAsync).WithSummary("Deletes the state of a stopped application; its next start reads its inputs from a place that is taken now.")
+            .Accepts<ResetApplicationBody>("application/json").Produces<ApplicationBody>().WithProblems(400, 404, 409);
+        apps.MapDelete("/{app}", DropAsync).WithSummary("Stops an application and deletes its state and internal topics.").Produces(StatusCodes.Status204NoContent).WithProblems(400, 404);
     }
 
     private static async Task<IResult> ListAsync([FromServices] IGrainFactory grains)
@@ -31,7 +37,8 @@ internal static class ApplicationHandlers
             var status = await grains.GetGrain<IStreamApplicationGrain>(name).GetStatusAsync();
             return new ApplicationSummary(name, status.State.ToString(), status.Tasks.Length);
         });
-        return Results.Ok(new ApplicationListBody(apps));
+        var aliases = await grains.GetGrain<IApplicationDirectoryGrain>(IApplicationDirectoryGrain.Key).ListAliasesAsync();
+        return Results.Ok(new ApplicationListBody(apps, [.. aliases.Select(alias => new AliasBody(alias.Alias, alias.Application))]));
     }
 
     private static async Task<IResult> StatusAsync(string app, [FromServices] IGrainFactory grains) =>
@@ -53,8 +60,55 @@ internal static class ApplicationHandlers
             throw QueryText.Invalid($"Parameter '{name}' is null; give a string or leave it out.");
         }
 
-        var status = await grains.GetGrain<IStreamApplicationGrain>(app).StartAsync((body.Parameters ?? []).ToImmutableDictionary(StringComparer.Ordinal));
+        var start = new StreamApplicationStart((body.Parameters ?? []).ToImmutableDictionary(StringComparer.Ordinal)) { From = PositionOf(body.From), To = PositionOf(body.To) };
+        var status = await grains.GetGrain<IStreamApplicationGrain>(app).StartWithAsync(start);
         return Results.Ok(ApplicationBody.Of(status));
+    }
+
+    private static async Task<IResult> PauseAsync(string app, HttpContext http, [FromServices] IGrainFactory grains)
+    {
+        RequestBody.CheckContentType(http.Request);
+        return Results.Ok(ApplicationBody.Of(await grains.GetGrain<IStreamApplicationGrain>(app).PauseAsync()));
+    }
+
+    private static async Task<IResult> ResumeAsync(string app, HttpContext http, [FromServices] IGrainFactory grains)
+    {
+        RequestBody.CheckContentType(http.Request);
+        return Results.Ok(ApplicationBody.Of(await grains.GetGrain<IStreamApplicationGrain>(app).ResumeAsync()));
+    }
+
+    private static async Task<IResult> ResetAsync(string app, HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)
+    {
+        RequestBody.CheckContentType(http.Request);
+        var body = await RequestBody.ReadAsync<ResetApplicationBody>(http, options.Value.MaxBodyBytes);
+        var grain = grains.GetGrain<IStreamApplicationGrain>(app);
+        await grain.ResetAsync(PositionOf(body.To) ?? throw QueryText.Invalid("Give to: earliest, latest, an offset or timestamp:T, where the next start begins to read."));
+        return Results.Ok(ApplicationBody.Of(await grain.GetStatusAsync()));
+    }
+
+    private static async Task<IResult> DropAsync(string app, [FromServices] IGrainFactory grains)
+    {
+        await grains.GetGrain<IStreamApplicationGrain>(app).DropAsync();
+        return Results.NoContent();
+    }
+
+    private static StreamPosition? PositionOf(string? text)
+    {
+        if (string.IsNullOrEmpty(text))
+        {
+            return null;
+        }
+
+        var spec = OffsetSpec.Parse(text, OffsetKind.Earliest);
+        return new StreamPosition(
+            spec.Kind switch
+            {
+                OffsetKind.Earliest => StreamPositionKind.Earliest,
+                OffsetKind.Latest => StreamPositionKind.Latest,
+                OffsetKind.Offset => StreamPositionKind.Offset,
+                _ => StreamPositionKind.Timestamp,
+            },
+            spec.Value);
     }
 
     private static async Task<IResult> StopAsync(string app, HttpContext http, [FromServices] IGrainFactory grains)

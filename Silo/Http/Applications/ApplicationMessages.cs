@@ -1,17 +1,34 @@
 using System.Text.Json.Serialization;
+using OrleansStreams.Clients;
 using OrleansStreams.Processing;
 using OrleansStreams.Silo.Http.Requests;
 
 namespace OrleansStreams.Silo.Http.Applications;
 
 /// <summary>The applications that this server knows.</summary>
-internal sealed record ApplicationListBody(IReadOnlyList<ApplicationSummary> Apps);
+internal sealed record ApplicationListBody(IReadOnlyList<ApplicationSummary> Apps, IReadOnlyList<AliasBody> Aliases);
+
+/// <summary>A name under which an application is queried.</summary>
+internal sealed record AliasBody(string Alias, string App);
+
+/// <summary>The application that an alias is to stand for.</summary>
+internal sealed record SwitchAliasBody(string App);
+
+/// <summary>Where the next start begins to read: earliest, latest, an offset or timestamp:T.</summary>
+internal sealed record ResetApplicationBody(string To);
+
+/// <summary>A comparison of two stores: the differences by key bytes and window, of which only the first are listed.</summary>
+internal sealed record ReconcileBody(long Equal, long OnlyInFirst, long OnlyInSecond, long Different, IReadOnlyList<DifferenceBody> Differences);
+
+/// <summary>A row in which two stores differ: onlyInFirst, onlyInSecond or different.</summary>
+internal sealed record DifferenceBody(
+    object? Key, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? KeyEncoding, string? WindowStart, string? WindowEnd, RowDifferenceKind Kind, object? First, object? Second);
 
 /// <summary>An application in the list.</summary>
 internal sealed record ApplicationSummary(string Name, string State, int Tasks);
 
-/// <summary>Parameters to start an application with.</summary>
-internal sealed record StartApplicationBody(Dictionary<string, string>? Parameters = null);
+/// <summary>How an application is started: its parameters; for one without state also where it begins to read, and where its inputs end (earliest, latest, an offset or timestamp:T).</summary>
+internal sealed record StartApplicationBody(Dictionary<string, string>? Parameters = null, string? From = null, string? To = null);
 
 /// <summary>
 /// An application: sums over its tasks, and the tasks. The watermark is the smallest of the tasks' as ISO 8601, null before the first event,
@@ -105,6 +122,22 @@ internal sealed record StoreRowBody(
     object? Value,
     bool IsFinal,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? ValueEncoding = null);
+
+/// <summary>An event of a store's stream of changes: the row as it is, or which one is gone; commit is null while the rows come with which the stream begins.</summary>
+internal sealed record StoreEventBody(
+    int Partition,
+    object? Key,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? KeyEncoding,
+    string? WindowStart,
+    string? WindowEnd,
+    object? Value,
+    bool IsFinal,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? ValueEncoding,
+    long? Commit)
+{
+    public static StoreEventBody Of(int partition, StoreRowBody row, bool isDeleted, long? commit) => new(
+        partition, row.Key, row.KeyEncoding, row.WindowStart, row.WindowEnd, isDeleted ? null : row.Value, row.IsFinal, isDeleted ? null : row.ValueEncoding, commit);
+}
 
 /// <summary>An entry: the window's bounds (null for a plain store), and the value as its store's serde means it, base64 where that are bytes.</summary>
 internal sealed record StoreEntryBody(

@@ -66,8 +66,10 @@ internal sealed class ProcessingCluster : IAsyncDisposable
 
     public string FileOf(string name, IEnumerable<string> lines)
     {
+        // Whole at once: a task that waits for the file must not meet a part of it.
         var path = Path.Combine(_folder, name);
-        File.WriteAllLines(path, lines);
+        File.WriteAllLines(path + ".part", lines);
+        File.Move(path + ".part", path, overwrite: true);
         return path;
     }
 

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using OrleansStreams.Processing;
 
 namespace OrleansStreams.Silo.Tests.Http;
 
@@ -156,6 +157,36 @@ public sealed class ApplicationTests : IAsyncLifetime
         topology.GetProperty("text").GetString()!.ShouldStartWith("Sub-topology 0");
         topology.GetProperty("mermaid").GetString()!.ShouldStartWith("flowchart");
         await silo.RefusedAsync(HttpMethod.Get, "/apps/nobody/topology", null, StreamsErrorCode.ApplicationNotFound);
+    }
+
+    [Fact]
+    public async Task An_application_is_paused_resumed_reset_and_dropped_and_takes_places_in_its_inputs()
+    {
+        await silo.PostAsync($"/apps/{App}/start", new { from = "7", to = "latest" });
+        silo.Services.GetRequiredService<StubApplications>().LastStart.ShouldNotBeNull().From.ShouldBe(new StreamPosition(StreamPositionKind.Offset, 7));
+        silo.Services.GetRequiredService<StubApplications>().LastStart!.To.ShouldBe(StreamPosition.Latest);
+        (await silo.PostAsync($"/apps/{App}/pause", new { })).GetProperty("state").GetString().ShouldBe("Paused");
+        (await silo.PostAsync($"/apps/{App}/resume", new { })).GetProperty("state").GetString().ShouldBe("Running");
+        await silo.RefusedAsync(HttpMethod.Post, $"/apps/{App}/reset", new { to = "earliest" }, StreamsErrorCode.InvalidRequest);
+        await silo.PostAsync($"/apps/{App}/stop", new { });
+        var reset = await silo.RefusedAsync(HttpMethod.Post, $"/apps/{App}/reset", new { to = "timestamp:1970-01-01T00:00:01Z" }, StreamsErrorCode.InvalidInput);
+        reset.GetProperty("detail").GetString().ShouldBe("reset to timestamp 1000", "the stub answers what it was asked");
+        await silo.RefusedAsync(HttpMethod.Post, $"/apps/{App}/reset", new { to = "noon" }, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Post, $"/apps/{App}/reset", new { to = "" }, StreamsErrorCode.InvalidRequest);
+        await silo.SendAsync(HttpMethod.Delete, $"/apps/{App}", null, HttpStatusCode.NoContent);
+        await silo.RefusedAsync(HttpMethod.Delete, "/apps/nobody", null, StreamsErrorCode.ApplicationNotFound);
+    }
+
+    [Fact]
+    public async Task An_alias_that_cannot_be_one_is_refused()
+    {
+        await silo.RefusedAsync(HttpMethod.Put, "/aliases/serving", new { app = "nobody" }, StreamsErrorCode.ApplicationNotFound);
+        await silo.RefusedAsync(HttpMethod.Put, "/aliases/serving", new { app = "" }, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Put, $"/aliases/{App}", new { app = App }, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Put, "/aliases/a%20b", new { app = App }, StreamsErrorCode.InvalidConfig);
+        await silo.SendAsync(HttpMethod.Delete, "/aliases/serving", null, HttpStatusCode.NoContent);
+        (await silo.GetAsync("/aliases")).GetArrayLength().ShouldBe(0);
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/delays/differences", null, StreamsErrorCode.InvalidRequest);
     }
 
     private static StringContent Empty() => new(string.Empty, Encoding.UTF8, "application/json");

@@ -1,0 +1,191 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using OrleansStreams.Log;
+
+namespace OrleansStreams.Processing;
+
+/// <summary>Pausing, resetting, and where inputs begin and end.</summary>
+internal sealed partial class StreamApplicationGrain
+{
+    public Task<StreamApplicationStatus> PauseAsync() => SetPausedAsync(true);
+
+    public Task<StreamApplicationStatus> ResumeAsync() => SetPausedAsync(false);
+
+    public async Task ResetAsync(StreamPosition position)
+    {
+        CheckStarted("reset");
+        if (stored.State.IsRunning)
+        {
+            throw Refused($"Application '{Name}' runs: stop it before it is reset.");
+        }
+
+        if (!stored.State.IsResetting)
+        {
+            // Also tasks whose last stop was not answered.
+            await StopAsync();
+            await PlanAsync(stored.State.Parameters.ToImmutableDictionary(), isStarting: true, mayDiffer: true);
+            var plan = _plan!;
+            CheckFiles(position, plan);
+            var state = stored.State.Copy();
+            state.IsResetting = true;
+            state.Places = string.Empty;
+            state.EndOffsets = [];
+            state.StartOffsets = await ResolveAsync(plan.OuterInputs, position);
+            foreach (var (topic, offsets) in await ResolveAsync(plan.LoopedTopics, StreamPosition.Latest))
+            {
+                state.StartOffsets[topic] = offsets;
+            }
+
+            state.InternalTopics = [.. state.InternalTopics.Union(plan.InternalTopics, StringComparer.Ordinal)];
+
+            // Durable before anything is gone: half a state must not be started with.
+            await WriteAsync(state);
+        }
+
+        await FinishResetAsync();
+    }
+
+    private async Task FinishResetAsync()
+    {
+        await DeleteStateAsync();
+        var state = stored.State.Copy();
+        state.IsResetting = false;
+        state.IsReset = true;
+        state.InternalTopics = [];
+        state.Tasks = [];
+        state.InputPartitions = [];
+        await WriteAsync(state);
+        _tasks.Clear();
+        _plan = null;
+        _refused = null;
+        logger.ApplicationReset(Name);
+    }
+
+    /// <summary>Deletes the topics that the application has made, and its tasks' journals.</summary>
+    private async Task DeleteStateAsync()
+    {
+        foreach (var topic in stored.State.InternalTopics)
+        {
+            await DeleteTopicAsync(topic);
+        }
+
+        foreach (var task in stored.State.Tasks)
+        {
+            await GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{task}").DropAsync();
+        }
+    }
+
+    private async Task<StreamApplicationStatus> SetPausedAsync(bool isPaused)
+    {
+        CheckStarted(isPaused ? "paused" : "resumed");
+        if (stored.State.IsPaused != isPaused)
+        {
+            var state = stored.State.Copy();
+            state.IsPaused = isPaused;
+            await WriteAsync(state);
+        }
+
+        if (stored.State.IsRunning)
+        {
+            await Task.WhenAll(_tasks.Values.ToArray().Select(task => TellPausedAsync(task, isPaused)));
+        }
+
+        return await GetStatusAsync();
+    }
+
+    private async Task TellPausedAsync(SupervisedTask task, bool isPaused)
+    {
+        try
+        {
+            await TaskGrain(task).SetPausedAsync(isPaused);
+        }
+        catch (Exception error)
+        {
+            // Its next start says it, or the supervision when it answers again.
+            logger.TaskNotTold(Name, task.Id, error.Message);
+        }
+    }
+
+    private void CheckStarted(string what)
+    {
+        registry.Check(Name);
+        if (!stored.State.WasStarted || stored.State.IsDropping)
+        {
+            throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' was never started and cannot be {what}: start it first.", WriteOutcome.NotWritten);
+        }
+    }
+
+    private void CheckPlaces(StreamApplicationStart start, bool isNew)
+    {
+        if ((start.From ?? start.To) is not null && !isNew && PlacesOf(start) != stored.State.Places)
+        {
+            throw Refused($"Application '{Name}' has state already, which was begun {(stored.State.Places.Length == 0 ? "without any place" : stored.State.Places)}: where it begins and ends cannot change. Stop and reset it, or drop it, before.");
+        }
+    }
+
+    private static string PlacesOf(StreamApplicationStart start) => $"from {start.From?.ToString() ?? "earliest"} to {start.To?.ToString() ?? "no end"}";
+
+    private void CheckFiles(StreamPosition position, ApplicationPlan plan)
+    {
+        if (position.Kind != StreamPositionKind.Earliest && plan.HasFiles)
+        {
+            throw Refused($"Application '{Name}' reads a file, which has no {position.Kind.ToString().ToLowerInvariant()}: begin with the earliest.");
+        }
+    }
+
+    /// <summary>Takes where a new application's inputs begin and end, so that it stays so whatever comes later.</summary>
+    private async Task TakePlacesAsync(StreamApplicationGrainState state, StreamApplicationStart start)
+    {
+        state.IsReset = false;
+        state.Places = (start.From ?? start.To) is null ? string.Empty : PlacesOf(start);
+        if (start.From is { } from)
+        {
+            CheckFiles(from, _plan!);
+            state.StartOffsets = await ResolveAsync(_plan!.OuterInputs, from);
+        }
+
+        if (start.To is { } to)
+        {
+            state.EndOffsets = await ResolveAsync(_plan!.OuterInputs, to);
+        }
+    }
+
+    private async Task<Dictionary<string, List<long>>> ResolveAsync(IEnumerable<(string Topic, int Partitions)> topics, StreamPosition position)
+    {
+        var found = new Dictionary<string, List<long>>(StringComparer.Ordinal);
+        foreach (var (topic, partitions) in topics)
+        {
+            found[topic] = [.. await Task.WhenAll(Enumerable.Range(0, partitions).Select(partition => ResolveAsync(new TopicPartition(topic, partition), position)))];
+        }
+
+        return found;
+    }
+
+    private async Task<long> ResolveAsync(TopicPartition place, StreamPosition position)
+    {
+        var partition = GrainFactory.GetGrain<IPartitionGrain>(place.GrainKey);
+        return position.Kind switch
+        {
+            StreamPositionKind.Earliest => (await partition.GetOffsetsAsync()).LogStartOffset,
+            StreamPositionKind.Latest => (await partition.GetOffsetsAsync()).HighWatermark,
+            StreamPositionKind.Timestamp => (await partition.OffsetForTimestampAsync(position.Value)).Offset,
+            _ => Math.Clamp(position.Value, (await partition.GetOffsetsAsync()).LogStartOffset, Math.Max((await partition.GetOffsetsAsync()).HighWatermark, 0)),
+        };
+    }
+
+    private StreamTaskStart StartOf(string task)
+    {
+        var partition = int.Parse(task.AsSpan(task.IndexOf('_', StringComparison.Ordinal) + 1), NumberStyles.None, CultureInfo.InvariantCulture);
+        return new StreamTaskStart(stored.State.Parameters.ToImmutableDictionary())
+        {
+            IsPaused = stored.State.IsPaused,
+            StartOffsets = Of(stored.State.StartOffsets, partition),
+            EndOffsets = Of(stored.State.EndOffsets, partition),
+        };
+    }
+
+    private static ImmutableDictionary<string, long> Of(Dictionary<string, List<long>> offsets, int partition) =>
+        offsets.Where(topic => partition < topic.Value.Count).ToImmutableDictionary(topic => topic.Key, topic => topic.Value[partition], StringComparer.Ordinal);
+
+    private static StreamsException Refused(string message) => new(StreamsErrorCode.InvalidRequest, message, WriteOutcome.NotWritten);
+}
