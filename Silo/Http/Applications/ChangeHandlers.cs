@@ -25,7 +25,7 @@ internal static class ChangeHandlers
         [Description("How the key is written: utf8 (the default), base64, int32 or int64.")] string? keyEncoding,
         [FromHeader(Name = "Last-Event-ID")] string? lastEventId)
     {
-        ReadOnlyMemory<byte>? only = key is null ? null : StoredBytes.KeyOf(nameof(key), key, keyEncoding);
+        var only = key is null ? default(ReadOnlyMemory<byte>?) : StoredBytes.KeyOf(nameof(key), key, keyEncoding);
         var place = await grains.GetGrain<IStreamApplicationGrain>(app).LocateAsync(store, only);
         return new ChangeStream(grains, app, store, only, place, ChangePositions.Parse(lastEventId, place.Application), options.Value, time);
     }

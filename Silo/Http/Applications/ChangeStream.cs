@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics.Metrics;
+using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
 using OrleansStreams.Processing;
@@ -31,27 +32,26 @@ internal sealed class ChangeStream(
     private static readonly StreamsErrorCode[] s_ends = [StreamsErrorCode.ApplicationNotRunning, StreamsErrorCode.ApplicationNotFound];
 
     private readonly Channel<Chunk> _chunks = Channel.CreateBounded<Chunk>(new BoundedChannelOptions(ChunksAhead) { SingleReader = true });
-    private Func<Task> _drop = () => Task.CompletedTask;
+    private readonly TaskCompletionSource _slow = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public async Task ExecuteAsync(HttpContext http)
     {
         using var ending = FetchHandlers.StoppingToken(http);
-        using var slow = new CancellationTokenSource();
-        using var writing = CancellationTokenSource.CreateLinkedTokenSource(ending.Token, slow.Token);
-        _drop = slow.CancelAsync;
+        using var reading = CancellationTokenSource.CreateLinkedTokenSource(ending.Token);
         http.Response.ContentType = "text/event-stream; charset=utf-8";
         http.Response.Headers.CacheControl = "no-store";
         http.Response.Headers["X-Accel-Buffering"] = "no";
         var readers = new List<Task>();
         try
         {
-            await WriteAsync(http, $"retry: 1000\nid: {ChangePositions.Format(place.Application, versions)}\n: following {place.Tasks.Length} partitions of {place.Application}\n\n", writing.Token);
-            readers.AddRange(place.Tasks.Select(task => ReadTaskAsync(task, versions.GetValueOrDefault(task), ending.Token)));
-            await RunAsync(http, writing.Token);
+            var first = $"retry: 1000\nid: {ChangePositions.Format(place.Application, versions)}\n: following {place.Tasks.Length} partitions of {place.Application}\n\n";
+            await WriteAsync(http, Encoding.UTF8.GetBytes(first), ending.Token);
+            readers.AddRange(place.Tasks.Select(task => ReadTaskAsync(task, versions.GetValueOrDefault(task), reading.Token)));
+            await RunAsync(http, ending.Token);
         }
-        catch (OperationCanceledException) when (slow.IsCancellationRequested && !ending.IsCancellationRequested)
+        catch (OperationCanceledException) when (_slow.Task.IsCompleted && !ending.IsCancellationRequested)
         {
-            // Behind what is buffered already; nobody waits until it is read.
+            // Behind what is buffered already; the server sends it as far as the client still reads.
             s_dropped.Add(1);
             http.Response.BodyWriter.Write(End("slow", $"The client took nothing for {options.SlowClientPatience.TotalSeconds:0.#} s; connect again with the last id."));
         }
@@ -61,7 +61,7 @@ internal sealed class ChangeStream(
         }
         finally
         {
-            await ending.CancelAsync();
+            await reading.CancelAsync();
             _chunks.Writer.TryComplete();
             await Task.WhenAll(readers).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
@@ -79,18 +79,18 @@ internal sealed class ChangeStream(
                 await tick;
                 if (await EndedAsync() is { } end)
                 {
-                    await http.Response.BodyWriter.WriteAsync(end, cancellation);
+                    await WriteAsync(http, end, cancellation);
                     return;
                 }
 
-                await WriteAsync(http, ": keep-alive\n\n", cancellation);
+                await WriteAsync(http, ": keep-alive\n\n"u8.ToArray(), cancellation);
                 tick = keepAlive.WaitForNextTickAsync(cancellation).AsTask();
             }
 
             await arrival;
             while (!tick.IsCompleted && _chunks.Reader.TryRead(out var chunk))
             {
-                await http.Response.BodyWriter.WriteAsync(TextOf(chunk), cancellation);
+                await WriteAsync(http, TextOf(chunk), cancellation);
                 if (chunk.End is not null)
                 {
                     return;
@@ -157,7 +157,7 @@ internal sealed class ChangeStream(
 
     private static void Append(MemoryStream text, string id, string name, object data)
     {
-        text.Write(System.Text.Encoding.UTF8.GetBytes($"id: {id}\nevent: {name}\ndata: "));
+        text.Write(Encoding.UTF8.GetBytes($"id: {id}\nevent: {name}\ndata: "));
         JsonSerializer.Serialize(text, data, data.GetType(), JsonSerializerOptions.Web);
         text.Write("\n\n"u8);
     }
@@ -250,7 +250,7 @@ internal sealed class ChangeStream(
         }
         catch (TimeoutException)
         {
-            await _drop();
+            _slow.TrySetResult();
             throw new OperationCanceledException(cancellation);
         }
     }
@@ -268,10 +268,16 @@ internal sealed class ChangeStream(
         return text.ToArray();
     }
 
-    private static async Task WriteAsync(HttpContext http, string line, CancellationToken cancellation)
+    /// <summary>Writes, unless the client is found to be slow meanwhile. The write is not cancelled then: that would reset the connection, and the client is to be told.</summary>
+    private async Task WriteAsync(HttpContext http, ReadOnlyMemory<byte> text, CancellationToken cancellation)
     {
-        await http.Response.WriteAsync(line, cancellation);
-        await http.Response.Body.FlushAsync(cancellation);
+        var written = http.Response.BodyWriter.WriteAsync(text, cancellation).AsTask();
+        if (await Task.WhenAny(written, _slow.Task) != written)
+        {
+            throw new OperationCanceledException("The client takes nothing.");
+        }
+
+        await written;
     }
 
     /// <summary>What a task's reader hands to the writer. Without a version the task's rows are not all there yet.</summary>
