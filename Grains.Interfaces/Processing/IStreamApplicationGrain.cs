@@ -311,7 +311,7 @@ public interface IStreamTaskGrain : IGrainWithStringKey
     /// <exception cref="StreamsException">TaskNotReady (retriable), ApplicationNotRunning, StoreNotFound; InvalidRequest for a store that has no rows to follow.</exception>
     [AlwaysInterleave]
     [Alias("WatchAsync")]
-    Task<StoreChanges> WatchAsync(StoreWatch watch);
+    Task<StoreChanges> WatchAsync(StoreWatch watch, CancellationToken cancellationToken);
 
     /// <summary>Waits until a commit is durable, and its results delivered, that has an input's record behind it.</summary>
     /// <exception cref="StreamsException">RequestTimedOut, TaskNotReady (both retriable), ApplicationNotRunning.</exception>

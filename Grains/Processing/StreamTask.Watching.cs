@@ -8,15 +8,17 @@ internal sealed partial class StreamTask
     private static readonly TimeSpan s_feedPatience = TimeSpan.FromMinutes(1);
 
     private TaskCompletionSource _commitSignal = NewWake();
+    private int _pollsEnded;
 
     /// <summary>
     /// The changes of a store since a version, when there are any or the time is over. Unlike a read it hastens no commit: it tells of commits that are durable when it looks, and looks
     /// again after each, so that a thousand followers cost no commit more than none.
     /// </summary>
     /// <exception cref="StreamsException">TaskNotReady, ApplicationNotRunning, StoreNotFound, InvalidRequest.</exception>
-    public async Task<StoreChanges> WatchAsync(StoreWatch watch)
+    public async Task<StoreChanges> WatchAsync(StoreWatch watch, CancellationToken cancellationToken)
     {
         var began = Time.GetTimestamp();
+        var pollsEnded = _pollsEnded;
         while (true)
         {
             if (_engine is not { } engine || State is not (StreamTaskState.Running or StreamTaskState.Completed))
@@ -31,7 +33,7 @@ internal sealed partial class StreamTask
             var left = TimeSpan.FromMilliseconds(watch.WaitMs) - Time.GetElapsedTime(began);
 
             // A version to begin with must be durable: after a crash another commit might have its number.
-            if (changes is null ? commit <= durable : changes.Count > 0 || left <= TimeSpan.Zero)
+            if (changes is null ? commit <= durable : changes.Count > 0 || left <= TimeSpan.Zero || pollsEnded != _pollsEnded)
             {
                 return new StoreChanges([.. changes ?? []], new StoreVersion(engine.Outbox.ProducerId, commit), changes is null)
                 {
@@ -40,8 +42,15 @@ internal sealed partial class StreamTask
                 };
             }
 
-            await NextCommitAsync(changes is null ? Options.QueryWait : left);
+            await NextCommitAsync(changes is null ? Options.QueryWait : left, cancellationToken);
         }
+    }
+
+    /// <summary>Answers those who wait for changes with none.</summary>
+    public void EndLongPolls()
+    {
+        _pollsEnded++;
+        _commitSignal.TrySetResult();
     }
 
     /// <summary>A commit is durable and delivered, or the run has ended.</summary>
@@ -51,7 +60,7 @@ internal sealed partial class StreamTask
         _engine?.Feeds.Close(feed => Time.GetElapsedTime(feed.AskedAt) > s_feedPatience);
     }
 
-    private async Task NextCommitAsync(TimeSpan wait)
+    private async Task NextCommitAsync(TimeSpan wait, CancellationToken cancellationToken)
     {
         if (_commitSignal.Task.IsCompleted)
         {
@@ -60,7 +69,7 @@ internal sealed partial class StreamTask
 
         try
         {
-            await _commitSignal.Task.WaitAsync(wait, Time);
+            await _commitSignal.Task.WaitAsync(wait, Time, cancellationToken);
         }
         catch (TimeoutException)
         {

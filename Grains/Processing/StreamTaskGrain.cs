@@ -21,7 +21,7 @@ internal sealed class StreamTaskGrain(
     ProcessingOptions options,
     StreamsOptions streams,
     TimeProvider time,
-    ILogger<StreamTaskGrain> logger) : Grain, IStreamTaskGrain
+    ILogger<StreamTaskGrain> logger) : Grain, IStreamTaskGrain, ILongPolls
 {
     private static readonly TimeSpan s_keepAlive = TimeSpan.FromMinutes(10);
 
@@ -104,11 +104,13 @@ internal sealed class StreamTaskGrain(
 
     public Task<StoreScanResult> ScanAsync(StoreScan scan) => Running().ScanAsync(scan);
 
-    public Task<StoreChanges> WatchAsync(StoreWatch watch) => watch.WaitMs is >= 0 and <= StateQuery.WaitMsMax
-        ? Running().WatchAsync(watch)
+    public Task<StoreChanges> WatchAsync(StoreWatch watch, CancellationToken cancellationToken) => watch.WaitMs is >= 0 and <= StateQuery.WaitMsMax
+        ? Running().WatchAsync(watch, cancellationToken)
         : throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Changes cannot be waited for for {watch.WaitMs} ms: wait 0 to {StateQuery.WaitMsMax} ms.");
 
     public Task ReflectAsync(InputOffset input, int waitMs) => Running().ReflectAsync(input, TimeSpan.FromMilliseconds(waitMs));
+
+    public void EndLongPolls() => _task?.EndLongPolls();
 
     public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {

@@ -54,7 +54,7 @@ internal sealed class LocalActivations : IConfigureGrainContextProvider, IConfig
         {
             // Partitions first, until they are open again: somebody waits for each, and to open it asks its topic, which is not to be on its way then. Others take
             // longer: tasks commit once more, the rest reads its state.
-            foreach (var some in going.GroupBy(context => context.GrainInstance is ILongPolls).OrderByDescending(some => some.Key))
+            foreach (var some in going.GroupBy(context => context.GrainInstance is IPartitionGrain).OrderByDescending(some => some.Key))
             {
                 foreach (var context in some)
                 {
@@ -103,7 +103,7 @@ internal sealed class LocalActivations : IConfigureGrainContextProvider, IConfig
     private static async Task GoneAsync(IGrainContext context, IGrainFactory grains)
     {
         await context.Deactivated;
-        if (context.GrainInstance is ILongPolls)
+        if (context.GrainInstance is IPartitionGrain)
         {
             try
             {

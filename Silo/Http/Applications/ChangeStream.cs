@@ -193,7 +193,7 @@ internal sealed class ChangeStream(
     /// <summary>Sends all rows, as of a version or later ones: the changes since it, which follow, lead to one state.</summary>
     private async Task<StoreVersion> ReadRowsAsync(IStreamTaskGrain grain, string task, CancellationToken cancellation)
     {
-        var begin = await grain.WatchAsync(new StoreWatch(store, null, key, 0));
+        var begin = await grain.WatchAsync(new StoreWatch(store, null, key, 0), cancellation);
         await SendAsync(new Chunk(task) { Event = "reset" }, cancellation);
         if (key is { } only)
         {
@@ -227,7 +227,7 @@ internal sealed class ChangeStream(
 
     private async Task<StoreVersion?> ReadChangesAsync(IStreamTaskGrain grain, string task, StoreVersion since, CancellationToken cancellation)
     {
-        var answer = await grain.WatchAsync(new StoreWatch(store, since, key, options.MaxWaitMs)).WaitAsync(cancellation);
+        var answer = await grain.WatchAsync(new StoreWatch(store, since, key, options.MaxWaitMs), cancellation);
         if (answer.IsReset)
         {
             return null;
