@@ -33,6 +33,7 @@ public sealed class ReadmeCommandTests : IDisposable
         output.ShouldContain("app 'flight-delays'");
         output.ShouldContain("WINDOW START");
         output.ShouldContain("\"name\":\"orders\"");
+        (await ShellAsync(silo, [.. Block("../../Grains/Processing/README.md", "# Applications: ").Where(line => line.StartsWith("streams ", StringComparison.Ordinal))])).ShouldContain("flowchart");
     }
 
     /// <summary>Waits until the sample's tasks are up, which a person who types is slower than; each question paces the next.</summary>
@@ -45,11 +46,11 @@ public sealed class ReadmeCommandTests : IDisposable
         }
     }
 
-    /// <summary>The lines of the section's first block of code that are no comments or blank.</summary>
-    private static string[] Block([CallerFilePath] string here = "") =>
+    /// <summary>The lines of a section's first block of code that are no comments or blank.</summary>
+    private static string[] Block(string page = "../../README.md", string heading = "## A server", [CallerFilePath] string here = "") =>
     [
-        .. File.ReadLines(Path.Combine(Path.GetDirectoryName(here)!, "../../README.md"))
-            .SkipWhile(line => line != "## A server").SkipWhile(line => line != "```").Skip(1).TakeWhile(line => line != "```").Where(line => line.Length > 0),
+        .. File.ReadLines(Path.Combine(Path.GetDirectoryName(here)!, page))
+            .SkipWhile(line => !line.StartsWith(heading, StringComparison.Ordinal)).SkipWhile(line => line != "```").Skip(1).TakeWhile(line => line != "```").Where(line => line.Length > 0),
     ];
 
     /// <summary>Runs lines one after the other, the first failure ending it, with this build's command line and the port that the system gave.</summary>

@@ -4,7 +4,7 @@ using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Testing;
 
-/// <summary>The README's processor stands here too, compiled and run.</summary>
+/// <summary>The processor of the DSL's README stands here too, compiled and run.</summary>
 public sealed class ReadmeProcessorTests
 {
     [Fact]
@@ -16,7 +16,7 @@ public sealed class ReadmeProcessorTests
     [Fact]
     public void The_README_has_the_same_words()
     {
-        var readme = File.ReadAllText(Path.Combine(Path.GetDirectoryName(Here())!, "../../../README.md"));
+        var readme = File.ReadAllText(Path.Combine(Path.GetDirectoryName(Here())!, "../../../Grains.Interfaces/Topologies/README.md"));
         var block = readme.Split("```csharp").Select(part => part.Split("```")[0]).Single(part => part.Contains("class Carts", StringComparison.Ordinal));
         var code = Words(File.ReadAllText(Here()));
         foreach (var part in block.Split("\n\n", 2))

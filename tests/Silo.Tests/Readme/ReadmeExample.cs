@@ -2,6 +2,7 @@
 
 using OrleansStreams.Clients;
 using OrleansStreams.Records;
+using OrleansStreams.Testing;
 using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Silo.Tests.Readme;
@@ -44,6 +45,17 @@ internal static class ReadmeExample
             .Map((window, sum) => (window.Key, sum))
             .To("payments-per-hour", Produced.With(Serdes.Utf8, Serdes.Int64));
         // </topology>
+    }
+
+    public static IReadOnlyList<TestRecord<string, long>> Drive(Topology topology)
+    {
+        // <driver>
+        var driver = new TopologyTestDriver(topology);
+        driver.CreateInput("payments", Serdes.Utf8, Serdes.Json<Payment>()).Pipe("alice", new Payment("book", 12), timestamp: 0);
+        driver.CloseInputs();
+        var results = driver.CreateOutput("payments-per-hour", Serdes.Utf8, Serdes.Int64).ReadAll();
+        // </driver>
+        return results;
     }
 
     internal sealed record Payment(string Item, long Amount);

@@ -10,6 +10,7 @@ public sealed class ReadmeTests
     [Theory]
     [InlineData("example")]
     [InlineData("topology")]
+    [InlineData("driver")]
     public void The_READMEs_code_is_the_code_that_is_compiled_here(string part)
     {
         var lines = File.ReadAllLines(Path.Combine(Here(), "ReadmeExample.cs")).SkipWhile(line => line.Trim() != $"// <{part}>").Skip(1).TakeWhile(line => line.Trim() != $"// </{part}>");
@@ -41,13 +42,14 @@ public sealed class ReadmeTests
     }
 
     [Fact]
-    public void The_READMEs_topology_builds()
+    public void The_READMEs_topology_counts_what_its_driver_pipes()
     {
         var builder = new StreamsBuilder();
 
         ReadmeExample.Build(builder, new ApplicationParameters(new Dictionary<string, string>()));
 
         builder.Build().Describe().ShouldContain("store hourly");
+        ReadmeExample.Drive(builder.Build()).Select(result => (result.Key, result.Value)).ShouldBe([("alice", 12L)]);
     }
 
     private static string Here([CallerFilePath] string path = "") => Path.GetDirectoryName(path)!;
