@@ -69,6 +69,9 @@ internal sealed record TaskPlan
 /// </summary>
 internal sealed partial class TaskEngine
 {
+    // Keys that are brought into order in one turn: some milliseconds.
+    internal const int OrderSlots = 4096;
+
     private readonly TaskPlan _plan;
     private readonly TaskContext _context;
     private readonly Outbox _outbox;
@@ -412,13 +415,13 @@ internal sealed partial class TaskEngine
         _state.Commit++;
         _outputWatermarks.AppendNews(_outbox);
         var items = _outbox.Drain();
-        foreach (var store in _stores)
-        {
-            store.Evict(_watermarks.MaxEventTime);
-        }
-
         _entry.Clear();
         var (begins, ends) = JournalFormat.Write(_entry, this, items, _snapshots);
+        foreach (var store in _stores)
+        {
+            Feeds.Evict(store, _watermarks.MaxEventTime);
+        }
+
         _snapshots.Written(_entry.Length, begins, ends);
         return new TaskCommit(_entry, items, begins, ends);
     }
@@ -439,22 +442,46 @@ internal sealed partial class TaskEngine
     }
 
     /// <summary>Reads a store as it is now.</summary>
-    /// <exception cref="StreamsException">StoreNotFound.</exception>
-    public List<StateEntry> Query(StateQuery query)
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a wrong continuation.</exception>
+    public (List<StateEntry> Entries, ReadOnlyMemory<byte> Continuation) Query(StateQuery query)
     {
         var entries = new List<StateEntry>();
-        Store(query.Store).Query(query.Key.Span, query.FromMs, query.ToMs, query.Limit, entries);
-        return entries;
+        var after = query.Continuation.IsEmpty ? default(StorePosition?) : StorePosition.Read(query.Continuation.Span);
+        Store(query.Store).Query(query.Key.Span, Math.Max(query.FromMs, after?.Start ?? long.MinValue), query.ToMs, query.Limit + 1, entries, after?.End ?? long.MinValue);
+        if (entries.Count <= query.Limit)
+        {
+            return (entries, default);
+        }
+
+        entries.RemoveAt(query.Limit);
+        return (entries, new StorePosition([], entries[^1].WindowStartMs, entries[^1].WindowEndMs).ToBytes());
     }
 
-    /// <summary>Reads a page of a store as it is now.</summary>
+    /// <summary>Brings the order of a store's keys on by some of them; a scan needs it whole.</summary>
+    /// <returns>Whether it is.</returns>
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges.</exception>
+    public bool Order(string store) => Served(store).Order(OrderSlots);
+
+    /// <summary>Forgets the order of a store's keys.</summary>
+    public void DropOrder(string store) => Served(store).DropOrder();
+
+    /// <summary>Reads a page of a store as it is now; null when the order of its keys is not whole.</summary>
     /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges, or a wrong continuation.</exception>
-    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation) Scan(StoreScan scan)
+    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation)? Scan(StoreScan scan)
     {
         var page = new StorePage(scan);
-        (Store(scan.Store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{scan.Store}' is read by key only: give a key.")).Scan(page);
+        var store = Served(scan.Store);
+        if (!store.Order(0))
+        {
+            return null;
+        }
+
+        store.Scan(page);
         return page.Take();
     }
+
+    private IServedStore Served(string store) =>
+        Store(store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{store}' is read by key only: give a key.");
 
     /// <summary>The name of the serde of a store's keys; null when it is not known.</summary>
     public string? KeySerdeOf(string store) => (Store(store) as IServedStore)?.KeySerde;
