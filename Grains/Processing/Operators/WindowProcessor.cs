@@ -54,8 +54,9 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
         context.Phase = RecordPhase.Passing;
         NextDue = Math.Min(NextDue, start + _closeDelay);
-        var window = store.Touch(raw.Key, start, start + _size, out var isNew);
-        Aggregate(window, isNew, _aggregator.UsesEvent ? store.KeptKeyOf(window) : default!, value);
+        ref var aggregate = ref store.TouchValue(raw.Key, start, start + _size, out var window, out var isNew);
+        var key = _aggregator.UsesEvent ? store.KeptKeyOf(window) : default!;
+        aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
@@ -69,7 +70,8 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
 
         // What timers emit, as a join's record without a partner, has no source record to take the key's bytes from.
         NextDue = Math.Min(NextDue, start + _closeDelay);
-        Aggregate(store.Touch(_keys.Of(raw, key), start, start + _size, out var isNew), isNew, key, value);
+        ref var aggregate = ref store.TouchValue(_keys.Of(raw, key), start, start + _size, out _, out var isNew);
+        aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
     /// <summary>Closes and emits the windows whose end plus grace the watermark has reached, by end, then key bytes.</summary>
@@ -90,12 +92,6 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
 
     /// <summary>Looks at the store again after it was changed from outside.</summary>
     public void Restored() => NextDue = store.NextExpiry is var end and not long.MaxValue ? end + _grace : long.MaxValue;
-
-    private void Aggregate(int window, bool isNew, TKey key, TValue value)
-    {
-        ref var aggregate = ref store.Touched(window);
-        aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
-    }
 
     private bool IsLate(long start) => start + _closeDelay <= clock.RecordWatermark;
 
