@@ -43,16 +43,18 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
+            context.IsTouched = true;
             late.Add(raw, start, start + _size);
             return;
         }
 
-        // A value that cannot be read has changed nothing.
         CheckKey(raw);
         var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
-        context.Phase = RecordPhase.Passing;
-        NextDue = Math.Min(NextDue, start + _closeDelay);
+
+        // Neither a value nor a key that cannot be read has changed anything.
         ref var aggregate = ref store.Touch(raw.Key, start, out var key, out var isNew);
+        context.IsTouched = true;
+        NextDue = Math.Min(NextDue, start + _closeDelay);
         aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
