@@ -159,6 +159,7 @@ internal sealed class ApplicationPlan
     private OutputTopic OutputOf(string topic) => new(_topics[topic].Name, _topics[topic].PartitionCount, _topics[topic].Config.MaxMessageBytes)
     {
         Name = topic,
+        IsCompacted = (_topics[topic].Config.CleanupPolicy & CleanupPolicy.Compact) != 0,
         CarriesWatermarks = _marked.CarriesWatermarks(topic),
     };
 

@@ -175,7 +175,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         _lastYield = Time.GetTimestamp();
         SetNextCommit();
         _journal = await TaskJournal.OpenAsync(_environment.Storage, TaskJournal.IdOf(_plan.Application, _plan.TaskId), Options.Journal, token);
-        var engine = await RestoreEngineAsync(token);
+        var engine = await RestoreEngineAsync(run: null, token);
         _engine = engine;
         _highWatermarks = new long[_plan.SubTopology.Sources.Length];
         if (engine.IsNew)
@@ -197,7 +197,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         }
     }
 
-    private async Task<TaskEngine> RestoreEngineAsync(CancellationToken cancellationToken)
+    private async Task<TaskEngine> RestoreEngineAsync(RunSequences? run, CancellationToken cancellationToken)
     {
         var engine = new TaskEngine(_plan);
         await _journal!.RestoreAsync(
@@ -209,7 +209,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
             cancellationToken);
         if (!IsExactlyOnce)
         {
-            engine.SendAs(await RetryAsync(_environment.Topics.AllocateProducerIdAsync));
+            engine.SendAs(run ?? new RunSequences(await RetryAsync(_environment.Topics.AllocateProducerIdAsync)));
         }
 
         return engine;
@@ -281,7 +281,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         }
 
         ProcessingMeter.Committed(_plan, _committed, progress);
-        TellTakenOut(progress);
+        TellTakenOut(commit, progress);
         _committed = progress;
         _committedAt = offset;
         _throughput.Add(progress.RecordsIn);
@@ -333,7 +333,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
 
     private StreamsException NotRunning() => Error is { } error && !IsRetriable(error)
         ? new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} has failed: {error.Message}")
-        : new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is {State.ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
+        : new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is {(_isRebuilding ? StreamTaskState.Restoring : State).ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
 
     private long Lag(TaskProgress? progress)
     {

@@ -187,7 +187,19 @@ internal sealed partial class TaskEngine
     public void Claim(int input, long nextOffset)
     {
         _hasChanges = true;
-        _state.Claims[input] = nextOffset;
+        _state.Claims[input] = Math.Max(_state.Claims[input], nextOffset);
+    }
+
+    /// <summary>
+    /// Takes the place of an engine of the same run: goes on behind what that one had processed at its last commit. What the journal tells beyond is only claimed and still to be processed.
+    /// </summary>
+    public void ContinueFrom(IReadOnlyList<long> processed)
+    {
+        for (var input = 0; input < processed.Count; input++)
+        {
+            _state.Claims[input] = _state.Positions[input];
+            _state.Positions[input] = processed[input];
+        }
     }
 
     /// <summary>Takes back what was claimed and not processed, in an orderly end.</summary>
@@ -201,7 +213,10 @@ internal sealed partial class TaskEngine
     }
 
     /// <summary>Sends results under a producer id of this run alone, of which the journal knows nothing: for who does not process exactly once.</summary>
-    public void SendAs(long producerId) => _outbox.SendAs(producerId);
+    public void SendAs(RunSequences run) => _outbox.SendAs(run);
+
+    /// <summary>What this engine sends under, as of its last commit, for the engine that takes its place in the same run; null for who processes exactly once.</summary>
+    public RunSequences? RunSequences => _outbox.RunSequences;
 
     /// <summary>Processes one whole batch of an input.</summary>
     /// <exception cref="StreamsException">InvalidInput when user code failed; SerializationFailed, InvalidTimestamp, RecordTooLarge, CorruptBatch.</exception>
@@ -283,10 +298,9 @@ internal sealed partial class TaskEngine
             }
 
             _context.InputWatermark = _watermarks.WatermarkOf(input);
-            _context.Phase = RecordPhase.Reading;
-            _recordsOutBefore = _outbox.Records;
+            BeginRecord();
             var eventTime = source.Process(record);
-            _context.Phase = RecordPhase.None;
+            _context.IsInRecord = false;
             _state.RecordsIn++;
             var hasRisen = _watermarks.Observe(input, eventTime);
             if (hasGenerator ? _watermarks.RaiseInput(input, source.Watermark) : hasRisen)
@@ -339,10 +353,9 @@ internal sealed partial class TaskEngine
         }
 
         _context.InputWatermark = _watermarks.Watermark;
-        _context.Phase = RecordPhase.Reading;
-        _recordsOutBefore = _outbox.Records;
+        BeginRecord();
         var eventTime = _file!.Process(line, number);
-        _context.Phase = RecordPhase.None;
+        _context.IsInRecord = false;
         _state.RecordsIn++;
         if (_watermarks.Observe(0, eventTime))
         {
@@ -423,7 +436,9 @@ internal sealed partial class TaskEngine
         }
 
         _snapshots.Written(_entry.Length, begins, ends);
-        return new TaskCommit(_entry, items, begins, ends);
+        var commit = new TaskCommit(_entry, items, begins, ends) { DroppedLetters = _droppedLetters, LastDroppedLetter = _lastDroppedLetter };
+        (_droppedLetters, _lastDroppedLetter) = (0, null);
+        return commit;
     }
 
     /// <summary>Applies a journal entry.</summary>
@@ -621,7 +636,14 @@ internal sealed record TaskProgress(
 /// <param name="Outbox">To be delivered when the entry is durable.</param>
 /// <param name="BeginsSnapshot">A restore can begin with this entry once the snapshot has ended.</param>
 /// <param name="EndsSnapshot">The entries before the snapshot's beginning are not needed any more.</param>
-internal sealed record TaskCommit(ByteBuffer Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot);
+internal sealed record TaskCommit(ByteBuffer Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot)
+{
+    /// <summary>Dead letters that their topic would not take. Their records count as skipped, and not as dead letters.</summary>
+    public int DroppedLetters { get; init; }
+
+    /// <summary>Why the last of them was dropped.</summary>
+    public string? LastDroppedLetter { get; init; }
+}
 
 /// <summary>The engine's state besides stores, watermarks and sequences.</summary>
 internal sealed class TaskState(int inputs)

@@ -45,17 +45,20 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
+            context.IsTouched = true;
             late.Add(raw, start, start + _size);
             return;
         }
 
-        // A value that cannot be read has changed nothing.
         CheckKey(raw);
         var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
-        context.Phase = RecordPhase.Passing;
-        NextDue = Math.Min(NextDue, start + _closeDelay);
+
+        // Neither a value nor a key that cannot be read has changed anything.
         var window = store.Touch(raw.Key, start, start + _size, out var isNew);
-        Aggregate(window, isNew, _aggregator.UsesEvent ? store.KeptKeyOf(window) : default!, value);
+        var key = isNew || _aggregator.UsesEvent ? ReadKey(window, isNew) : default!;
+        context.IsTouched = true;
+        NextDue = Math.Min(NextDue, start + _closeDelay);
+        Aggregate(window, isNew, key, value);
     }
 
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
@@ -90,6 +93,19 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
 
     /// <summary>Looks at the store again after it was changed from outside.</summary>
     public void Restored() => NextDue = store.NextExpiry is var end and not long.MaxValue ? end + _grace : long.MaxValue;
+
+    private TKey ReadKey(int window, bool isNew)
+    {
+        try
+        {
+            return store.KeptKeyOf(window);
+        }
+        catch when (isNew)
+        {
+            store.Remove(window);
+            throw;
+        }
+    }
 
     private void Aggregate(int window, bool isNew, TKey key, TValue value)
     {
