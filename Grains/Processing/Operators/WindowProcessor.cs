@@ -43,7 +43,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
-            late.Add(raw, start, start + _size);
+            late.Add(raw, timestamp, 0, start, start + _size);
             return;
         }
 
@@ -61,7 +61,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
-            late.Add(raw, start, start + _size);
+            late.Add(raw, timestamp, value, start, start + _size);
             return;
         }
 
