@@ -33,6 +33,9 @@ internal sealed record TaskPlan
     /// <summary>Per input, whether its watermark comes from the markers of <see cref="Writers"/>; empty when none does.</summary>
     public IReadOnlyList<bool> ByMarkers { get; init; } = [];
 
+    /// <summary>Per input that copies a global table, the tasks that write the copy with the partition of the table's topic that each reads.</summary>
+    public IReadOnlyDictionary<int, IReadOnlyList<TableWriterTask>> TableWriters { get; init; } = new Dictionary<int, IReadOnlyList<TableWriterTask>>();
+
     /// <summary>What results are worth after a crash.</summary>
     public ProcessingGuarantee Guarantee { get; init; }
 
@@ -105,11 +108,15 @@ internal sealed partial class TaskEngine
         _stores = _graph.Stores;
         _snapshots = new TaskSnapshots(_stores, plan.SnapshotBytesMin);
         _state = new TaskState(_sources.Length);
+        _open = new OpenBatch?[_sources.Length];
         _hasGenerators = Array.Exists(_sources, source => source.HasGenerator);
     }
 
     /// <summary>Whether there is something to commit.</summary>
     public bool HasChanges => _hasChanges;
+
+    /// <summary>Whether the next commit tells that the task is idle, or no longer.</summary>
+    public bool HasIdlenessNews => _outputWatermarks.IsIdlenessNews;
 
     /// <summary>A rough size of the next commit.</summary>
     public long PendingBytes => _outbox.PendingBytes + _stores.Sum(store => store.PendingBytes);
@@ -223,8 +230,14 @@ internal sealed partial class TaskEngine
     /// <exception cref="PoisonRecordException">A record is to be taken out by a new engine.</exception>
     public void ProcessBatch(int input, ReadOnlyMemory<byte> batch)
     {
-        Start();
         var reader = new RecordBatchReader(batch);
+        ProcessBatch(input, batch, ref reader, long.MaxValue);
+    }
+
+    /// <summary>Processes a batch up to the first record that is later than a time. False when there is one: it is the next of the input then.</summary>
+    private bool ProcessBatch(int input, ReadOnlyMemory<byte> batch, ref RecordBatchReader reader, long last)
+    {
+        Start();
         var header = reader.Header;
         _hasChanges = true;
         _context.Input = input;
@@ -235,7 +248,7 @@ internal sealed partial class TaskEngine
             TakeMarker(input, batch);
             _state.Positions[input] = Math.Max(_state.Positions[input], header.NextOffset);
             EndReached(input);
-            return;
+            return true;
         }
 
         _context.IngestionMs = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : _context.ClockMs;
@@ -244,7 +257,11 @@ internal sealed partial class TaskEngine
         {
             try
             {
-                ProcessRecords(input, ref reader, ref record);
+                if (!ProcessRecords(input, ref reader, ref record, last))
+                {
+                    return false;
+                }
+
                 isWhole = true;
             }
             catch (Exception error)
@@ -256,9 +273,10 @@ internal sealed partial class TaskEngine
 
         _state.Positions[input] = Math.Max(_state.Positions[input], Math.Min(header.NextOffset, _plan.EndOffsetOf(input)));
         EndReached(input);
+        return true;
     }
 
-    private void ProcessRecords(int input, ref RecordBatchReader reader, ref RecordView record)
+    private bool ProcessRecords(int input, ref RecordBatchReader reader, ref RecordView record, long last)
     {
         var source = _sources[input];
         var position = _state.Positions[input];
@@ -266,8 +284,14 @@ internal sealed partial class TaskEngine
         var hasGenerator = source.HasGenerator;
         var isAhead = source.HasLargeStores ? 0 : int.MaxValue;
         var marked = NextMarked(input, position);
+        var isByTime = last != long.MaxValue;
         while (true)
         {
+            if (isByTime && IsLater(input, reader, last))
+            {
+                return false;
+            }
+
             if (isAhead-- == 0)
             {
                 source.LookAhead(reader);
@@ -276,7 +300,7 @@ internal sealed partial class TaskEngine
 
             if (!reader.TryRead(out record))
             {
-                return;
+                return true;
             }
 
             var offset = record.Offset;
@@ -287,7 +311,7 @@ internal sealed partial class TaskEngine
 
             if (offset >= end)
             {
-                return;
+                return true;
             }
 
             if (offset == marked)
@@ -377,6 +401,30 @@ internal sealed partial class TaskEngine
 
     /// <summary>Records of an input have come and wait to be processed.</summary>
     public void MarkActive(int input) => _watermarks.MarkActive(input);
+
+    /// <summary>Records of an input that was idle have come: they are waited for until <see cref="Release"/>.</summary>
+    public void Await(int input) => _watermarks.Await(input);
+
+    /// <summary>What was waited for is processed.</summary>
+    public void Release(int input) => _watermarks.Release(input);
+
+    /// <summary>Whether an input steps aside.</summary>
+    public bool IsInputIdle(int input) => _watermarks.IsIdle(input);
+
+    /// <summary>
+    /// Takes every input for active again, and what it has for not known, when nobody looked for a while: how long says nothing of what waits to be read. Who reads what this task
+    /// writes is told so by the next commit.
+    /// </summary>
+    public void AwaitAll()
+    {
+        for (var input = 0; input < _sources.Length; input++)
+        {
+            _watermarks.MarkActive(input);
+            _watermarks.Await(input);
+        }
+
+        _hasChanges |= _outputWatermarks.IsIdlenessNews;
+    }
 
     /// <summary>An input was read to its end: from here on it is silent.</summary>
     public void MarkSilent(int input, long nowMs) => _watermarks.MarkSilent(input, nowMs);
@@ -582,7 +630,7 @@ internal sealed partial class TaskEngine
 
     private static TrackedInput[] InputsOf(TaskPlan plan) => plan.SubTopology.File is { } file
         ? [new TrackedInput(file.Watermarks, file.Watermarks is null ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes)]
-        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic)))];
+        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic), plan.SubTopology.IsOnlyLookedUp(source)))];
 
     private static WatermarkOrigin OriginOf(TaskPlan plan, TopicSourceNode source, int input) =>
         IsByMarkers(plan, input) ? WatermarkOrigin.Markers : source.HasOwnWatermarks ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes;
@@ -615,6 +663,11 @@ internal sealed partial class TaskEngine
             error);
     }
 }
+
+/// <summary>A task that copies a global table's changes to those who join it.</summary>
+/// <param name="Task">Its name.</param>
+/// <param name="Source">The partition of the table's topic that it reads.</param>
+internal sealed record TableWriterTask(string Task, TopicPartition Source);
 
 /// <summary>What a task has done, as of one moment.</summary>
 internal sealed record TaskProgress(

@@ -46,7 +46,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         if (IsLate(start))
         {
             context.IsTouched = true;
-            late.Add(raw, start, start + _size);
+            late.Add(raw, timestamp, 0, start, start + _size);
             return;
         }
 
@@ -66,7 +66,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
-            late.Add(raw, start, start + _size);
+            late.Add(raw, timestamp, value, start, start + _size);
             return;
         }
 
