@@ -170,7 +170,7 @@ internal sealed partial class StreamTask
         {
             throw new StreamsException(
                 error.Code,
-                $"Task {_name} has to read topic '{_plan.PartitionOf(input).Topic}' from offset {_engine!.PositionOf(input)}, but those records are gone (retention or deletion): raise the topic's retention, and process anew under another application name. {error.Message}",
+                $"Task {_name} has to read topic '{_plan.PartitionOf(input).Topic}' from offset {_engine!.PositionOf(input)}, but those records are gone (retention or deletion): raise the topic's retention, and process anew what is left. {ApplicationNames.ProcessAnew(_plan.Application)} {error.Message}",
                 inner: error);
         }
 
