@@ -174,7 +174,7 @@ internal sealed partial class StreamTask
                 inner: error);
         }
 
-        _highWatermarks[input] = result.HighWatermark;
+        NoteHighWatermark(input, result.HighWatermark);
         if (_engine!.IsInputEnded(input))
         {
             // What stands behind the end is somebody else's.
