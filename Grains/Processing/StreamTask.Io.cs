@@ -233,11 +233,11 @@ internal sealed partial class StreamTask
         {
             throw new StreamsException(
                 error.Code,
-                $"Task {_name} has to read topic '{_plan.PartitionOf(input).Topic}' from offset {_engine!.PositionOf(input)}, but those records are gone (retention or deletion): raise the topic's retention, and process anew under another application name. {error.Message}",
+                $"Task {_name} has to read topic '{_plan.PartitionOf(input).Topic}' from offset {_engine!.PositionOf(input)}, but those records are gone (retention or deletion): raise the topic's retention, and process anew what is left. {ApplicationNames.ProcessAnew(_plan.Application)} {error.Message}",
                 inner: error);
         }
 
-        _highWatermarks[input] = result.HighWatermark;
+        NoteHighWatermark(input, result.HighWatermark);
         _awaitedUntil[input] = Math.Min(_awaitedUntil[input], result.HighWatermark);
         if (_engine!.IsInputEnded(input))
         {
