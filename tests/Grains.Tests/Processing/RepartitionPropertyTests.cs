@@ -11,7 +11,7 @@ public sealed class RepartitionPropertyTests
 {
     [Fact]
     public void Whatever_the_partitions_the_interleaving_and_the_crashes_several_stages_give_the_result_of_one_pass() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(250),
+        PropertyRuns.Of(250),
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed => RunAsync(seed).GetAwaiter().GetResult()));
 
     private static async Task RunAsync(int seed)

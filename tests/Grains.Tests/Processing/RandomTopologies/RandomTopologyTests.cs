@@ -26,7 +26,7 @@ public sealed class RandomTopologyTests
 
         var runs = Environment.GetEnvironmentVariable("STREAMS_PROPERTY_RUNS") is { Length: > 0 } number ? int.Parse(number, CultureInfo.InvariantCulture) : Runs;
         var scenarios = Scenarios.From(Gen.Choose(int.MinValue, int.MaxValue).Select(Scenario.Random), scenario => scenario.Shrunk());
-        Check.One(Config.QuickThrowOnFailure.WithMaxTest(runs), Prop.ForAll(scenarios, Run));
+        Check.One(PropertyRuns.Of(runs), Prop.ForAll(scenarios, Run));
     }
 
     internal static void Run(Scenario scenario)
