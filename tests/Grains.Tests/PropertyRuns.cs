@@ -10,7 +10,8 @@ namespace OrleansStreams;
 /// </summary>
 internal static class PropertyRuns
 {
-    public static bool IsSoak => Soak is not null;
+    /// <summary>Whether the cases are not those of <see cref="OfSeed"/>.</summary>
+    public static bool IsOther => Soak is not null || Replay is not null;
 
     private static string? Soak => Environment.GetEnvironmentVariable("STREAMS_PROPERTY_RUNS") is { Length: > 0 } runs ? runs : null;
 
@@ -25,5 +26,5 @@ internal static class PropertyRuns
     }
 
     /// <summary>The same cases in every run but soaks, so that what they reach can be asserted.</summary>
-    public static Config OfSeed(int runs, ulong seed) => IsSoak || Replay is not null ? Of(runs) : Of(runs).WithReplay(seed, 1);
+    public static Config OfSeed(int runs, ulong seed) => IsOther ? Of(runs) : Of(runs).WithReplay(seed, 1);
 }
