@@ -114,12 +114,12 @@ internal sealed partial class StreamTask
     /// </summary>
     private async Task<T> ReadAsync<T>(Func<TaskEngine, long, T> read)
     {
-        if (_engine is not { } engine || State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
+        if (State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
         {
             throw NotRunning();
         }
 
-        if (!engine.HasChanges && _commit.IsCompletedSuccessfully)
+        if (_engine is { HasChanges: false } engine && _commit.IsCompletedSuccessfully)
         {
             return read(engine, _committedAt);
         }

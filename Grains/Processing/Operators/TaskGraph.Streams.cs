@@ -15,7 +15,7 @@ internal sealed partial class TaskGraph
         _sourceSteps.Add(node, source);
     }
 
-    public void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node) => File = new FileSource<TKey, TValue>(node.Parser, _context, Output<TKey, TValue>(node));
+    public void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node) => File = new FileSource<TKey, TValue>(node.Parser, Output<TKey, TValue>(node));
 
     public void Visit<TKey, TValue>(FilterNode<TKey, TValue> node) =>
         Feed(node, new FilterProcessor<TKey, TValue>(node.Predicate, Output<TKey, TValue>(node)));

@@ -45,17 +45,19 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
-            late.Add(raw, start, start + _size);
+            context.IsTouched = true;
+            late.Add(raw, timestamp, 0, start, start + _size);
             return;
         }
 
-        // A value that cannot be read has changed nothing.
         CheckKey(raw);
         var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
-        context.Phase = RecordPhase.Passing;
-        NextDue = Math.Min(NextDue, start + _closeDelay);
+
+        // Neither a value nor a key that cannot be read has changed anything.
         ref var aggregate = ref store.TouchValue(raw.Key, start, start + _size, out var window, out var isNew);
-        var key = _aggregator.UsesEvent ? store.KeptKeyOf(window) : default!;
+        var key = isNew || _aggregator.UsesEvent ? ReadKey(window, isNew) : default!;
+        context.IsTouched = true;
+        NextDue = Math.Min(NextDue, start + _closeDelay);
         aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
@@ -64,7 +66,7 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
-            late.Add(raw, start, start + _size);
+            late.Add(raw, timestamp, value, start, start + _size);
             return;
         }
 
@@ -92,6 +94,19 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
 
     /// <summary>Looks at the store again after it was changed from outside.</summary>
     public void Restored() => NextDue = store.NextExpiry is var end and not long.MaxValue ? end + _grace : long.MaxValue;
+
+    private TKey ReadKey(int window, bool isNew)
+    {
+        try
+        {
+            return store.KeptKeyOf(window);
+        }
+        catch when (isNew)
+        {
+            store.Remove(window);
+            throw;
+        }
+    }
 
     private bool IsLate(long start) => start + _closeDelay <= clock.RecordWatermark;
 

@@ -11,11 +11,11 @@ public sealed class StoreModelTests
 {
     [Fact]
     public void A_key_value_store_is_a_dictionary_whatever_is_committed_snapshot_and_lost() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunKeyValue));
+        PropertyRuns.Of(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunKeyValue));
 
     [Fact]
     public void A_timed_store_is_a_sorted_list_per_key_whatever_is_committed_snapshot_and_lost() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunTimed));
+        PropertyRuns.Of(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunTimed));
 
     private static void RunKeyValue(int seed)
     {
