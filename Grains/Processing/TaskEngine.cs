@@ -76,7 +76,7 @@ internal sealed record TaskPlan
 internal sealed partial class TaskEngine
 {
     // Keys that are brought into order in one turn: some milliseconds.
-    internal const int OrderSlots = 4096;
+    internal const int OrderSlots = 2048;
 
     private readonly TaskPlan _plan;
     private readonly TaskContext _context;

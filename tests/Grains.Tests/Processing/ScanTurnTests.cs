@@ -13,8 +13,8 @@ public sealed class ScanTurnTests
 {
     private const int Keys = 20_000;
 
-    // As many as it takes to look at 4,096 keys in each.
-    private const int OrderTurns = Keys / 4_096;
+    // As many as it takes to look at so many keys in each.
+    private const int OrderTurns = Keys / TaskEngine.OrderSlots;
 
     [Fact]
     public void A_first_range_query_makes_its_order_in_turns_which_is_kept_while_somebody_reads_and_dropped_then() => Turns.Run(async () =>
