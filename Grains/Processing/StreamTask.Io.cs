@@ -190,11 +190,6 @@ internal sealed partial class StreamTask
 
         // The next records travel while these are processed.
         fetches[input] = FetchAsync(input, result.NextOffset, cancellationToken);
-        if (Options.Guarantee == ProcessingGuarantee.AtMostOnce)
-        {
-            await ClaimAsync(input, result.NextOffset);
-        }
-
         _rest[input] = result.Batches;
         await ProcessRestAsync(input);
     }
@@ -204,6 +199,7 @@ internal sealed partial class StreamTask
     {
         while (!_rest[input].IsEmpty && !_stop.IsCancellationRequested && !IsHeld(input))
         {
+            await ClaimIfDueAsync(input);
             var bytes = RecordBatchHeader.Read(_rest[input].Span).TotalBytes;
             _engine!.SetClock(NowMs);
             _engine.ProcessBatch(input, _rest[input][..bytes]);
