@@ -48,9 +48,9 @@ internal static partial class AppsCommand
         command.OnRun(async (session, cancellation) =>
         {
             var byKey = session.Get(key) is not null;
-            if (byKey && (session.Get(fromKey) ?? session.Get(toKey) ?? session.Get(continuation)) is not null)
+            if (byKey && (session.Get(fromKey) ?? session.Get(toKey)) is not null)
             {
-                throw CommandFailedException.Usage("--key reads one key; give it without --from-key, --to-key and --continuation.");
+                throw CommandFailedException.Usage("--key reads one key; give it without --from-key and --to-key.");
             }
 
             var query = StreamsServer.Query([
@@ -78,10 +78,11 @@ internal static partial class AppsCommand
             else
             {
                 session.Terminal.WriteTable(["KEY", "WINDOW START", "WINDOW END", "VALUE", "FINAL"], [.. answer.Items("rows").Select(row => (string[])[row.Text("key"), .. Cells(row)])]);
-                if (answer.Text("continuation") is var next and not JsonReading.Nothing)
-                {
-                    session.Terminal.WriteLine($"more: --continuation {next}");
-                }
+            }
+
+            if (!session.Json && answer.Text("continuation") is var next and not JsonReading.Nothing)
+            {
+                session.Terminal.WriteLine($"more: --continuation {next}");
             }
 
             return CommandRunner.Fine;

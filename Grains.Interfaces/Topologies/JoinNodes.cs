@@ -36,6 +36,8 @@ internal sealed class TableJoinNode<TKey, TValue, TTable, TResult>(
 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
+    public override TopologyNode LookedUp => Parents[1];
+
     public override string Shape => IsLeft ? "left-join with table" : "join with table";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -62,6 +64,8 @@ internal sealed class GlobalTableJoinNode<TKey, TValue, TTableKey, TTable, TResu
 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
+    public override TopologyNode LookedUp => Parents[1];
+
     public override string Shape => IsLeft ? "left-join with global table" : "join with global table";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -71,6 +75,8 @@ internal sealed class GlobalTableJoinNode<TKey, TValue, TTableKey, TTable, TResu
 internal sealed class BroadcastSinkNode<TKey, TValue>(int id, string name, TopologyNode parent, string topic, Produced<TKey, TValue> produced) : SinkNode(id, name, parent, topic)
 {
     public Produced<TKey, TValue> Produced { get; } = produced;
+
+    public override bool TakesRows => true;
 
     public override string Shape => $"to all partitions of {Topic}";
 

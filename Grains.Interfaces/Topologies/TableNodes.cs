@@ -35,8 +35,12 @@ internal abstract class TableNode<TKey, TValue>(int id, string name, ISerde<TKey
     public override IReadOnlyList<string> Stores =>
         Materialized is null ? [] : Materialized.TimeToLiveMs is null ? [Materialized.StoreName] : [Materialized.StoreName, TimeToLive.StoreOf(Materialized.StoreName)];
 
+    public override IEnumerable<string> ResultStores => Materialized is null ? [] : [Materialized.StoreName];
+
     // A key whose time to live is over is deleted with that time, when the watermark is there.
     public override long? EmitDelayMs => Materialized?.TimeToLiveMs is null ? null : 0;
+
+    public override bool IgnoresTime => EmitDelayMs is null && !Writes.Any();
 
     /// <summary>The store's part of the shape.</summary>
     protected string StoreShape => Materialized is null ? string.Empty : $" store {Materialized.StoreName} key {KeySerde.Name} value {Materialized.ValueSerde.Name}{TimeToLive.ShapeOf(Materialized.TimeToLiveMs)}";
@@ -46,6 +50,8 @@ internal abstract class TableNode<TKey, TValue>(int id, string name, ISerde<TKey
 internal sealed class ToTableNode<TKey, TValue>(int id, string name, TopologyNode parent, ISerde<TKey> keySerde, Materialized<TValue> materialized)
     : TableNode<TKey, TValue>(id, name, keySerde, materialized, parent)
 {
+    public override bool TakesRows => true;
+
     public override string Shape => $"to-table{StoreShape}";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -102,6 +108,8 @@ internal sealed class TableToStreamNode<TKey, TValue>(int id, string name, Topol
     public override bool KeepsKey => Parents[0].KeepsKey;
 
     public override bool KeepsNull => true;
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => "to-stream";
 

@@ -28,6 +28,12 @@ internal abstract class TopologyNode
     /// <summary>Whether a null value that its source read is still told apart from a value type's default: the value is the source's, or a table's deletion.</summary>
     public virtual bool KeepsNull => false;
 
+    /// <summary>Whether it takes what its source reads for the rows of a table, and not for events.</summary>
+    public virtual bool TakesRows => false;
+
+    /// <summary>Those of <see cref="Stores"/> that hold results, and not what a step needs besides.</summary>
+    public virtual IEnumerable<string> ResultStores => [];
+
     /// <summary>The state stores that it keeps, in the order in which its step makes them.</summary>
     public virtual IReadOnlyList<string> Stores => [];
 
@@ -42,6 +48,12 @@ internal abstract class TopologyNode
     /// yet. Null for a step that emits only when a record comes.
     /// </summary>
     public virtual long? EmitDelayMs => null;
+
+    /// <summary>Whether it does the same whatever the watermark is, and writes no topic that tells it on.</summary>
+    public virtual bool IgnoresTime => false;
+
+    /// <summary>The parent that it only looks up: nothing is emitted because that one has changed. Null without one.</summary>
+    public virtual TopologyNode? LookedUp => null;
 
     /// <summary>How far the watermark that the node sees is behind the task's: what the steps before it hold back.</summary>
     public long InputDelayMs { get; }
@@ -81,6 +93,9 @@ internal abstract class TopicSourceNode(int id, string name, string topic) : Top
 
     /// <summary>Set when the topic is one that the application makes for itself; <see cref="Topic"/> is then its name without the application's.</summary>
     public RepartitionTopic? Internal { get; init; }
+
+    /// <summary>Whether it reads a copy of a global table's changes.</summary>
+    public bool IsBroadcast => Internal is { } made && made.Name.EndsWith(RepartitionTopic.BroadcastSuffix, StringComparison.Ordinal);
 
     public abstract WatermarkStrategy Watermarks { get; }
 
@@ -146,6 +161,8 @@ internal sealed class FilterNode<TKey, TValue>(int id, string name, TopologyNode
 
     public override bool KeepsNull => Parents[0].KeepsNull;
 
+    public override bool IgnoresTime => true;
+
     public override string Shape => "filter";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -158,6 +175,8 @@ internal sealed class MapNode<TKey, TValue, TNewKey, TNewValue>(
 
     public override bool KeepsNull => keepsValue && Parents[0].KeepsNull;
 
+    public override bool IgnoresTime => true;
+
     public override string Shape => "map";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -169,6 +188,8 @@ internal sealed class MapValuesNode<TKey, TValue, TNewValue>(int id, string name
 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
+    public override bool IgnoresTime => true;
+
     public override string Shape => "map-values";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -178,6 +199,8 @@ internal sealed class FlatMapNode<TKey, TValue, TNewKey, TNewValue>(
     int id, string name, TopologyNode parent, Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> mapper) : TopologyNode(id, name, parent)
 {
     public Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> Mapper { get; } = mapper;
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => "flat-map";
 
@@ -189,6 +212,8 @@ internal sealed class MergeNode<TKey, TValue>(int id, string name, params Topolo
     public override bool KeepsKey => Parents.All(parent => parent.KeepsKey);
 
     public override bool KeepsNull => Parents.All(parent => parent.KeepsNull);
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => "merge";
 
@@ -206,6 +231,8 @@ internal abstract class WindowAggregateNode(int id, string name, TopologyNode pa
     public string? LateTopic { get; } = lateTopic;
 
     public override IReadOnlyList<string> Stores => [StoreName];
+
+    public override IEnumerable<string> ResultStores => Stores;
 
     public override IEnumerable<string> Writes => LateTopic is null ? [] : [LateTopic];
 

@@ -73,6 +73,11 @@ internal sealed class StreamApplicationRegistry : IApplicationCatalog
         if (ApplicationNames.IsVersion(name))
         {
             TopologyNames.Check(ApplicationNames.VersionOf(name), "version of an application");
+            if (ApplicationNames.VersionOf(name).Contains('.', StringComparison.Ordinal))
+            {
+                throw new StreamsException(StreamsErrorCode.InvalidConfig, $"'{name}' cannot name a version of an application: a version takes no dot, because its logs and topics are called as an application's with one.", WriteOutcome.NotWritten);
+            }
+
             if (_applications.ContainsKey(ApplicationNames.Stored(name)))
             {
                 throw new StreamsException(

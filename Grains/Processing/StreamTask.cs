@@ -10,7 +10,11 @@ namespace OrleansStreams.Processing;
 
 /// <summary>What a task needs from outside.</summary>
 internal sealed record TaskEnvironment(
-    ITaskTopics Topics, ILogStorage Storage, ISourceFiles Files, ProcessingOptions Options, TimeProvider Time, ILogger Logger);
+    ITaskTopics Topics, ILogStorage Storage, ISourceFiles Files, ProcessingOptions Options, TimeProvider Time, ILogger Logger)
+{
+    /// <summary>The tasks that write what this one reads; null when nothing is asked of them.</summary>
+    public IUpstreamTasks? Upstream { get; init; }
+}
 
 /// <summary>
 /// Runs a task engine: restores it, feeds it, commits it. Turn-based like the grain that owns it. Ends by completion, by <see cref="StopAsync"/> or by a failure; then
@@ -41,8 +45,11 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private long _lastYield;
     private bool _isOutboxPending;
     private string? _retrying;
-    private long[] _highWatermarks = [];
     private ReadOnlyMemory<byte>[] _rest = [];
+    private Task<FetchResult>?[] _fetches = [];
+
+    // Per input, the offset up to which it is waited for; long.MaxValue when it has not answered yet.
+    private long[] _awaitedUntil = [];
 
     public StreamTask(TaskPlan plan, TaskEnvironment environment, double rowsPerSecond)
     {
@@ -51,6 +58,10 @@ internal sealed partial class StreamTask : IAsyncDisposable
         _rowsPerSecond = rowsPerSecond;
         _throughput = new Throughput(environment.Time);
         _name = $"{plan.Application}/{plan.TaskId}";
+        var sources = plan.SubTopology.Sources;
+        _readsByTime = plan.SubTopology.ReadsByTime;
+        _byRank = [.. Enumerable.Range(0, sources.Length).OrderBy(input => plan.SubTopology.IsOnlyLookedUp(sources[input]) ? 0 : 1)];
+        _tableUntil = new long[sources.Length];
     }
 
     public StreamTaskState State { get; private set; }
@@ -81,6 +92,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
     /// <summary>The status as of the last durable commit.</summary>
     public StreamTaskStatus Status()
     {
+        LookAfterLag();
         var progress = _committed;
         var file = _plan.SubTopology.File is null ? null : progress?.File;
         return new StreamTaskStatus(
@@ -126,6 +138,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
             _engine!.SetClock(NowMs);
             _engine.Start();
             Move(StreamTaskState.Running);
+            await TellActiveAsync();
+            BeginBootstrap();
             _engine.EndReachedInputs();
             if (!_engine.IsCompleted)
             {
@@ -152,8 +166,19 @@ internal sealed partial class StreamTask : IAsyncDisposable
         finally
         {
             FailQueries();
+            await _bootstrap;
             await _purge;
             await CloseJournalAsync();
+        }
+    }
+
+    /// <summary>Whoever waits for this task no longer than it is idle hears that it is not before it makes its first result.</summary>
+    private async Task TellActiveAsync()
+    {
+        if (_engine!.HasIdlenessNews)
+        {
+            await CommitAsync();
+            await _commit;
         }
     }
 
@@ -177,7 +202,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         _journal = await TaskJournal.OpenAsync(_environment.Storage, TaskJournal.IdOf(_plan.Application, _plan.TaskId), Options.Journal, token);
         var engine = await RestoreEngineAsync(run: null, token);
         _engine = engine;
-        _highWatermarks = new long[_plan.SubTopology.Sources.Length];
+        BeginLag();
         if (engine.IsNew)
         {
             await BeginAsync(engine);
@@ -186,6 +211,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         {
             _committed = engine.Progress;
             _committedAt = _journal.NextOffset - 1;
+            LookAfterLag();
             _environment.Logger.TaskRestored(_name, _committed.RecordsIn, _committed.StateEntries);
             if (_journal.DeliveredOffset < _committedAt)
             {
@@ -207,6 +233,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
                 CheckStateBytes(engine);
             },
             cancellationToken);
+        // As after a pause: an input whose backlog grew while nothing ran must not be found idle before its first fetch has come back.
+        AwaitAll(engine);
         if (!IsExactlyOnce)
         {
             engine.SendAs(run ?? new RunSequences(await RetryAsync(_environment.Topics.AllocateProducerIdAsync)));
@@ -223,7 +251,9 @@ internal sealed partial class StreamTask : IAsyncDisposable
         for (var input = 0; input < _plan.SubTopology.Sources.Length; input++)
         {
             var partition = _plan.PartitionOf(input);
-            var earliest = (await RetryAsync(() => _environment.Topics.GetOffsetsAsync(partition))).LogStartOffset;
+            var offsets = await RetryAsync(() => _environment.Topics.GetOffsetsAsync(partition));
+            var earliest = offsets.LogStartOffset;
+            NoteHighWatermark(input, offsets.HighWatermark);
             positions.Add(input < _plan.StartOffsets.Count ? Math.Max(earliest, _plan.StartOffsets[input]) : earliest);
         }
 
@@ -334,22 +364,6 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private StreamsException NotRunning() => Error is { } error && !IsRetriable(error)
         ? new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} has failed: {error.Message}")
         : new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is {(_isRebuilding ? StreamTaskState.Restoring : State).ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
-
-    private long Lag(TaskProgress? progress)
-    {
-        if (progress is null || _highWatermarks.Length == 0)
-        {
-            return -1;
-        }
-
-        var lag = 0L;
-        for (var input = 0; input < _highWatermarks.Length; input++)
-        {
-            lag += Math.Max(0, Math.Min(_highWatermarks[input], _plan.EndOffsetOf(input)) - progress.Positions[input]);
-        }
-
-        return lag;
-    }
 
     private async Task FailAsync(Exception error)
     {

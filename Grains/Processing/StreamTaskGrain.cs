@@ -142,12 +142,12 @@ internal sealed class StreamTaskGrain(
         var task = plan.TaskOf(TaskId, own);
         task = task with
         {
-            StartOffsets = [.. task.InputTopics.Select(topic => start.StartOffsets.GetValueOrDefault(topic, -1))],
+            StartOffsets = [.. task.InputTopics.Select((topic, input) => task.IsWholeTable(input) ? -1 : start.StartOffsets.GetValueOrDefault(topic, -1))],
             EndOffsets = [.. task.InputTopics.Select(topic => start.EndOffsets.GetValueOrDefault(topic, long.MaxValue))],
         };
         var rate = task.SubTopology.File?.RowsPerSecond ?? parameters.GetDouble(ApplicationParameters.Rate, 0);
         var flushed = own with { Journal = own.Journal with { Flush = streams.Flush, FlushInterval = streams.FlushInterval } };
-        return new StreamTask(task, new TaskEnvironment(topics, storage, files, flushed, time, logger), rate);
+        return new StreamTask(task, new TaskEnvironment(topics, storage, files, flushed, time, logger) { Upstream = new GrainUpstreamTasks(GrainFactory) }, rate);
     }
 
     private async Task WatchAsync(StreamTask task)

@@ -33,6 +33,9 @@ internal sealed record TaskPlan
     /// <summary>Per input, whether its watermark comes from the markers of <see cref="Writers"/>; empty when none does.</summary>
     public IReadOnlyList<bool> ByMarkers { get; init; } = [];
 
+    /// <summary>Per input that copies a global table, the tasks that write the copy with the partition of the table's topic that each reads.</summary>
+    public IReadOnlyDictionary<int, IReadOnlyList<TableWriterTask>> TableWriters { get; init; } = new Dictionary<int, IReadOnlyList<TableWriterTask>>();
+
     /// <summary>What results are worth after a crash.</summary>
     public ProcessingGuarantee Guarantee { get; init; }
 
@@ -54,6 +57,9 @@ internal sealed record TaskPlan
     /// <summary>The first offset that does not belong to an input any more; long.MaxValue without an end.</summary>
     public long EndOffsetOf(int input) => input < EndOffsets.Count ? EndOffsets[input] : long.MaxValue;
 
+    /// <summary>Whether an input is a table that others write: it is read from its first record wherever the streams begin, else rows would be missing that were written before.</summary>
+    public bool IsWholeTable(int input) => SubTopology.IsTable(input) && Writers[input].Count == 0;
+
     public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
 
     /// <summary>How the task calls itself towards others.</summary>
@@ -69,6 +75,9 @@ internal sealed record TaskPlan
 /// </summary>
 internal sealed partial class TaskEngine
 {
+    // Keys that are brought into order in one turn: some milliseconds.
+    internal const int OrderSlots = 4096;
+
     private readonly TaskPlan _plan;
     private readonly TaskContext _context;
     private readonly Outbox _outbox;
@@ -102,11 +111,15 @@ internal sealed partial class TaskEngine
         _stores = _graph.Stores;
         _snapshots = new TaskSnapshots(_stores, plan.SnapshotBytesMin);
         _state = new TaskState(_sources.Length);
+        _open = new OpenBatch?[_sources.Length];
         _hasGenerators = Array.Exists(_sources, source => source.HasGenerator);
     }
 
     /// <summary>Whether there is something to commit.</summary>
     public bool HasChanges => _hasChanges;
+
+    /// <summary>Whether the next commit tells that the task is idle, or no longer.</summary>
+    public bool HasIdlenessNews => _outputWatermarks.IsIdlenessNews;
 
     /// <summary>A rough size of the next commit.</summary>
     public long PendingBytes => _outbox.PendingBytes + _stores.Sum(store => store.PendingBytes);
@@ -223,8 +236,14 @@ internal sealed partial class TaskEngine
     /// <exception cref="PoisonRecordException">A record is to be taken out by a new engine.</exception>
     public void ProcessBatch(int input, ReadOnlyMemory<byte> batch)
     {
-        Start();
         var reader = new RecordBatchReader(batch);
+        ProcessBatch(input, batch, ref reader, long.MaxValue);
+    }
+
+    /// <summary>Processes a batch up to the first record that is later than a time. False when there is one: it is the next of the input then.</summary>
+    private bool ProcessBatch(int input, ReadOnlyMemory<byte> batch, ref RecordBatchReader reader, long last)
+    {
+        Start();
         var header = reader.Header;
         _hasChanges = true;
         _context.Input = input;
@@ -235,7 +254,7 @@ internal sealed partial class TaskEngine
             TakeMarker(input, batch);
             _state.Positions[input] = Math.Max(_state.Positions[input], header.NextOffset);
             EndReached(input);
-            return;
+            return true;
         }
 
         _context.IngestionMs = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : _context.ClockMs;
@@ -244,7 +263,11 @@ internal sealed partial class TaskEngine
         {
             try
             {
-                ProcessRecords(input, ref reader, ref record);
+                if (!ProcessRecords(input, ref reader, ref record, last))
+                {
+                    return false;
+                }
+
                 isWhole = true;
             }
             catch (Exception error)
@@ -256,9 +279,10 @@ internal sealed partial class TaskEngine
 
         _state.Positions[input] = Math.Max(_state.Positions[input], Math.Min(header.NextOffset, _plan.EndOffsetOf(input)));
         EndReached(input);
+        return true;
     }
 
-    private void ProcessRecords(int input, ref RecordBatchReader reader, ref RecordView record)
+    private bool ProcessRecords(int input, ref RecordBatchReader reader, ref RecordView record, long last)
     {
         var source = _sources[input];
         var position = _state.Positions[input];
@@ -266,8 +290,14 @@ internal sealed partial class TaskEngine
         var hasGenerator = source.HasGenerator;
         var isAhead = source.HasLargeStores ? 0 : int.MaxValue;
         var marked = NextMarked(input, position);
+        var isByTime = last != long.MaxValue;
         while (true)
         {
+            if (isByTime && IsLater(input, reader, last))
+            {
+                return false;
+            }
+
             if (isAhead-- == 0)
             {
                 source.LookAhead(reader);
@@ -276,7 +306,7 @@ internal sealed partial class TaskEngine
 
             if (!reader.TryRead(out record))
             {
-                return;
+                return true;
             }
 
             var offset = record.Offset;
@@ -287,7 +317,7 @@ internal sealed partial class TaskEngine
 
             if (offset >= end)
             {
-                return;
+                return true;
             }
 
             if (offset == marked)
@@ -378,6 +408,30 @@ internal sealed partial class TaskEngine
     /// <summary>Records of an input have come and wait to be processed.</summary>
     public void MarkActive(int input) => _watermarks.MarkActive(input);
 
+    /// <summary>Records of an input that was idle have come: they are waited for until <see cref="Release"/>.</summary>
+    public void Await(int input) => _watermarks.Await(input);
+
+    /// <summary>What was waited for is processed.</summary>
+    public void Release(int input) => _watermarks.Release(input);
+
+    /// <summary>Whether an input steps aside.</summary>
+    public bool IsInputIdle(int input) => _watermarks.IsIdle(input);
+
+    /// <summary>
+    /// Takes every input for active again, and what it has for not known, when nobody looked for a while: how long says nothing of what waits to be read. Who reads what this task
+    /// writes is told so by the next commit.
+    /// </summary>
+    public void AwaitAll()
+    {
+        for (var input = 0; input < _sources.Length; input++)
+        {
+            _watermarks.MarkActive(input);
+            _watermarks.Await(input);
+        }
+
+        _hasChanges |= _outputWatermarks.IsIdlenessNews;
+    }
+
     /// <summary>An input was read to its end: from here on it is silent.</summary>
     public void MarkSilent(int input, long nowMs) => _watermarks.MarkSilent(input, nowMs);
 
@@ -428,13 +482,13 @@ internal sealed partial class TaskEngine
         _state.Commit++;
         _outputWatermarks.AppendNews(_outbox);
         var items = _outbox.Drain();
-        foreach (var store in _stores)
-        {
-            store.Evict(_watermarks.MaxEventTime);
-        }
-
         _entry.Clear();
         var (begins, ends) = JournalFormat.Write(_entry, this, items, _snapshots);
+        foreach (var store in _stores)
+        {
+            Feeds.Evict(store, _watermarks.MaxEventTime);
+        }
+
         _snapshots.Written(_entry.Length, begins, ends);
         var commit = new TaskCommit(_entry, items, begins, ends) { DroppedLetters = _droppedLetters, LastDroppedLetter = _lastDroppedLetter };
         (_droppedLetters, _lastDroppedLetter) = (0, null);
@@ -457,22 +511,46 @@ internal sealed partial class TaskEngine
     }
 
     /// <summary>Reads a store as it is now.</summary>
-    /// <exception cref="StreamsException">StoreNotFound.</exception>
-    public List<StateEntry> Query(StateQuery query)
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a wrong continuation.</exception>
+    public (List<StateEntry> Entries, ReadOnlyMemory<byte> Continuation) Query(StateQuery query)
     {
         var entries = new List<StateEntry>();
-        Store(query.Store).Query(query.Key.Span, query.FromMs, query.ToMs, query.Limit, entries);
-        return entries;
+        var after = query.Continuation.IsEmpty ? default(StorePosition?) : StorePosition.Read(query.Continuation.Span);
+        Store(query.Store).Query(query.Key.Span, Math.Max(query.FromMs, after?.Start ?? long.MinValue), query.ToMs, query.Limit + 1, entries, after?.End ?? long.MinValue);
+        if (entries.Count <= query.Limit)
+        {
+            return (entries, default);
+        }
+
+        entries.RemoveAt(query.Limit);
+        return (entries, new StorePosition([], entries[^1].WindowStartMs, entries[^1].WindowEndMs).ToBytes());
     }
 
-    /// <summary>Reads a page of a store as it is now.</summary>
+    /// <summary>Brings the order of a store's keys on by some of them; a scan needs it whole.</summary>
+    /// <returns>Whether it is.</returns>
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges.</exception>
+    public bool Order(string store) => Served(store).Order(OrderSlots);
+
+    /// <summary>Forgets the order of a store's keys.</summary>
+    public void DropOrder(string store) => Served(store).DropOrder();
+
+    /// <summary>Reads a page of a store as it is now; null when the order of its keys is not whole.</summary>
     /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges, or a wrong continuation.</exception>
-    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation) Scan(StoreScan scan)
+    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation)? Scan(StoreScan scan)
     {
         var page = new StorePage(scan);
-        (Store(scan.Store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{scan.Store}' is read by key only: give a key.")).Scan(page);
+        var store = Served(scan.Store);
+        if (!store.Order(0))
+        {
+            return null;
+        }
+
+        store.Scan(page);
         return page.Take();
     }
+
+    private IServedStore Served(string store) =>
+        Store(store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{store}' is read by key only: give a key.");
 
     /// <summary>The name of the serde of a store's keys; null when it is not known.</summary>
     public string? KeySerdeOf(string store) => (Store(store) as IServedStore)?.KeySerde;
@@ -558,7 +636,7 @@ internal sealed partial class TaskEngine
 
     private static TrackedInput[] InputsOf(TaskPlan plan) => plan.SubTopology.File is { } file
         ? [new TrackedInput(file.Watermarks, file.Watermarks is null ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes)]
-        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic)))];
+        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic), plan.SubTopology.IsOnlyLookedUp(source)))];
 
     private static WatermarkOrigin OriginOf(TaskPlan plan, TopicSourceNode source, int input) =>
         IsByMarkers(plan, input) ? WatermarkOrigin.Markers : source.HasOwnWatermarks ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes;
@@ -591,6 +669,11 @@ internal sealed partial class TaskEngine
             error);
     }
 }
+
+/// <summary>A task that copies a global table's changes to those who join it.</summary>
+/// <param name="Task">Its name.</param>
+/// <param name="Source">The partition of the table's topic that it reads.</param>
+internal sealed record TableWriterTask(string Task, TopicPartition Source);
 
 /// <summary>What a task has done, as of one moment.</summary>
 internal sealed record TaskProgress(

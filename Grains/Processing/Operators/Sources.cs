@@ -30,6 +30,9 @@ internal abstract class TopicSource
     /// <returns>The record's event time.</returns>
     public abstract long Process(in RecordView record);
 
+    /// <summary>The event time that a record will have, as far as its order among those of other topics goes; long.MinValue when it has none and will fail or be mended.</summary>
+    public abstract long PeekTime(in RecordView record);
+
     /// <summary>A store is looked up by the keys of this source's records, as they are in the topic.</summary>
     public void AddStore(IKeyedStore store) => _stores.Add(store);
 
@@ -127,6 +130,27 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
         }
 
         return eventTime;
+    }
+
+    public override long PeekTime(in RecordView record)
+    {
+        if (consumed.Time != EventTimeKind.Extractor)
+        {
+            return IsValid(record.Timestamp) ? record.Timestamp : Skipped;
+        }
+
+        try
+        {
+            var key = record.KeyIsNull ? default! : _keySerde.Deserialize(record.Key);
+            var value = record.ValueIsNull ? default! : _valueSerde.Deserialize(record.Value);
+            var time = consumed.EventTime!(key, value, record.Timestamp);
+            return IsValid(time) ? time : Skipped;
+        }
+        catch (Exception)
+        {
+            // It is processed next, and fails there as it should.
+            return Skipped;
+        }
     }
 
     public override void OnPeriodic(long nowMs)

@@ -47,8 +47,7 @@ internal sealed partial class TaskGraph
 
     public void Visit<TKey, TValue, TAggregate>(WindowAggregateNode<TKey, TValue, TAggregate> node)
     {
-        var store = Keep(new WindowStore<TKey, TAggregate>(
-            node.StoreName, node.Windows.SizeMs, node.Materialized.RetentionMs, node.KeySerde, node.Materialized.ValueSerde));
+        var store = Keep(new TimedStore<TKey, TAggregate>(node.StoreName, TimedOrder.End, node.Materialized.RetentionMs, node.KeySerde, node.Materialized.ValueSerde));
         var clock = ClockOf(node);
         Add(node, new WindowProcessor<TKey, TValue, TAggregate>(clock, node, store, LateOf(clock, node.LateTopic), Output<Windowed<TKey>, TAggregate>(node)));
     }

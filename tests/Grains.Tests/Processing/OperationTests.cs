@@ -190,6 +190,7 @@ public sealed class OperationTests
     [InlineData("app@")]
     [InlineData("app@a b")]
     [InlineData("other@v2")]
+    [InlineData("app@b.c")]
     public async Task A_version_that_cannot_be_one_is_refused(string name)
     {
         await using var cluster = await ProcessingCluster.StartAsync(Weighted);
