@@ -36,7 +36,9 @@ internal sealed partial class StreamApplicationGrain
         var (sub, partitions) = plan.PlaceOf(query.Store);
         var partition = KeyHash.PartitionFor(query.Key.Span, partitions);
         await ReflectAsync(plan, query.AtLeast, sub, partition, query.WaitMs);
-        return await TaskGrain(sub, partition).QueryAsync(query) with { Application = Name };
+        var answer = await TaskGrain(sub, partition).QueryAsync(query with { Continuation = PositionOf(query.Continuation) });
+        var next = answer.Continuation.IsEmpty ? default(StorePosition?) : StorePosition.Read(answer.Continuation.Span);
+        return answer with { Application = Name, Continuation = next is { } last ? StoreContinuation.Behind(Name, last.Key, last.Start, last.End) : default };
     }
 
     public async Task<StoreScanResult> ScanAsync(StoreScan scan)
@@ -52,13 +54,7 @@ internal sealed partial class StreamApplicationGrain
             throw new StreamsException(StreamsErrorCode.InvalidRequest, $"The range of keys of store '{scan.Store}' ends before it begins: swap its bounds.");
         }
 
-        if (!scan.Continuation.IsEmpty)
-        {
-            var (application, position) = StoreContinuation.Read(scan.Continuation);
-            scan = application == Name ? scan with { Continuation = position } : throw new StreamsException(
-                StreamsErrorCode.ContinuationOutdated, $"The page before was answered by application '{application}', this one would be by '{Name}', whose rows are others: begin again, without a continuation.");
-        }
-
+        scan = scan with { Continuation = PositionOf(scan.Continuation) };
         var plan = await ServingPlanAsync();
         var (sub, partitions) = plan.PlaceOf(scan.Store);
         await ReflectAsync(plan, scan.AtLeast, sub, partition: null, scan.WaitMs);
@@ -92,6 +88,20 @@ internal sealed partial class StreamApplicationGrain
             [.. known.Select(row => row.Row)],
             [.. pages.SelectMany(page => page.Partitions).OrderBy(view => view.Partition)],
             next is { } last ? StoreContinuation.Behind(Name, last.Key, last.Start, last.End) : default);
+    }
+
+    /// <summary>The position of a continuation; empty for none.</summary>
+    /// <exception cref="StreamsException">InvalidRequest; ContinuationOutdated for that of another application.</exception>
+    private ReadOnlyMemory<byte> PositionOf(ReadOnlyMemory<byte> continuation)
+    {
+        if (continuation.IsEmpty)
+        {
+            return default;
+        }
+
+        var (application, position) = StoreContinuation.Read(continuation);
+        return application == Name ? position : throw new StreamsException(
+            StreamsErrorCode.ContinuationOutdated, $"The page before was answered by application '{application}', this one would be by '{Name}', whose rows are others: begin again, without a continuation.");
     }
 
     private static void CheckQuery(string store, long fromMs, long toMs, int limit, ImmutableArray<InputOffset> atLeast, int waitMs)
