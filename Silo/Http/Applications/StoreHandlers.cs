@@ -40,7 +40,7 @@ internal static class StoreHandlers
         var query = new StateQuery(store, bytes, fromMs, toMs, Limit(limit)) { AtLeast = Offsets(atLeast), WaitMs = Wait(waitMs) };
         var result = await grains.GetGrain<IStreamApplicationGrain>(app).QueryAsync(query);
         return Results.Ok(new StoreBody(
-            app, store, key, QueryText.Watermark(result.EventTimeWatermark), result.CommitOffset, [.. result.Entries.Select(entry => StoredBytes.Entry(entry, result.ValueSerde))]));
+            result.Application.Length == 0 ? app : result.Application, store, key, QueryText.Watermark(result.EventTimeWatermark), result.CommitOffset, [.. result.Entries.Select(entry => StoredBytes.Entry(entry, result.ValueSerde))]));
     }
 
     private static async Task<IResult> RowsAsync(
@@ -70,7 +70,7 @@ internal static class StoreHandlers
             store,
             [.. result.Partitions.Select(PartitionBody.Of)],
             [.. result.Rows.Select(row => StoredBytes.Row(row, result.KeySerde, result.ValueSerde))],
-            result.Continuation.IsEmpty ? null : Base64Url.EncodeToString(result.Continuation.Span)));
+            Text(result.Continuation)));
     }
 
     /// <summary>The range of window starts of a request.</summary>
@@ -87,7 +87,12 @@ internal static class StoreHandlers
 
     private static ReadOnlyMemory<byte> Bound(string name, string? key, string? encoding) => string.IsNullOrEmpty(key) ? default : StoredBytes.KeyOf(name, key, encoding);
 
-    private static ReadOnlyMemory<byte> Continuation(string? text)
+    /// <summary>A continuation as an answer has it; null when there is none.</summary>
+    internal static string? Text(ReadOnlyMemory<byte> continuation) => continuation.IsEmpty ? null : Base64Url.EncodeToString(continuation.Span);
+
+    /// <summary>The continuation of a request.</summary>
+    /// <exception cref="StreamsException">InvalidRequest.</exception>
+    internal static ReadOnlyMemory<byte> Continuation(string? text)
     {
         try
         {
