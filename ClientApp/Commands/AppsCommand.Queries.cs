@@ -48,9 +48,9 @@ internal static partial class AppsCommand
         command.OnRun(async (session, cancellation) =>
         {
             var byKey = session.Get(key) is not null;
-            if (byKey && (session.Get(fromKey) ?? session.Get(toKey) ?? session.Get(continuation)) is not null)
+            if (byKey && (session.Get(fromKey) ?? session.Get(toKey)) is not null)
             {
-                throw CommandFailedException.Usage("--key reads one key; give it without --from-key, --to-key and --continuation.");
+                throw CommandFailedException.Usage("--key reads one key; give it without --from-key and --to-key.");
             }
 
             var query = StreamsServer.Query([
@@ -83,11 +83,11 @@ internal static partial class AppsCommand
                 {
                     session.Terminal.WriteLine($"of '{answer.Text("app")}', partition {partition.Text("partition")}: watermark {partition.Text("watermark")}, commit {partition.Text("commit")}");
                 }
+            }
 
-                if (answer.Text("continuation") is var next and not JsonReading.Nothing)
-                {
-                    session.Terminal.WriteLine($"more: --continuation {next}");
-                }
+            if (!session.Json && answer.Text("continuation") is var next and not JsonReading.Nothing)
+            {
+                session.Terminal.WriteLine($"more: --continuation {next}");
             }
 
             return CommandRunner.Fine;

@@ -118,12 +118,14 @@ public sealed partial class ApplicationClient
             if (equal + counts.Sum() >= rows && (x.Row ?? y.Row) is not null)
             {
                 // Both go on behind the last row that either has shown.
-                next = Together(StoreContinuation.Behind(x.Application, last), StoreContinuation.Behind(y.Application, last));
+                next = Together(Behind(x.Application, last), Behind(y.Application, last));
             }
         }
 
         return new Reconciliation(equal, counts[0], counts[1], counts[2], [.. found]) { Continuation = next, KeySerde = x.KeySerde, FirstValueSerde = x.ValueSerde, SecondValueSerde = y.ValueSerde };
     }
+
+    private static ReadOnlyMemory<byte> Behind(string application, StoreRow row) => StoreContinuation.Behind(application, row.Key.Span, row.WindowStartMs, row.WindowEndMs);
 
     private static ReadOnlyMemory<byte> Together(ReadOnlyMemory<byte> first, ReadOnlyMemory<byte> second)
     {

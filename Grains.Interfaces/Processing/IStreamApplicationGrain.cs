@@ -147,6 +147,10 @@ public sealed record StateQuery(
     /// <summary>How long to wait for them, in ms (1 to 25,000).</summary>
     [Id(6)]
     public int WaitMs { get; init; } = WaitMsDefault;
+
+    /// <summary>Where the answer before ended (<see cref="StateQueryResult.Continuation"/>); empty for the first one.</summary>
+    [Id(7)]
+    public ReadOnlyMemory<byte> Continuation { get; init; }
 }
 
 /// <summary>One entry of a store.</summary>
@@ -181,6 +185,10 @@ public sealed record StateQueryResult(
     /// <summary>The partition that the key is in.</summary>
     [Id(5)]
     public int Partition { get; init; }
+
+    /// <summary>Give it back for the entries behind these; empty when there are none.</summary>
+    [Id(6)]
+    public ReadOnlyMemory<byte> Continuation { get; init; }
 }
 
 /// <summary>One application: supervises its tasks. The key is the application's name, under which its topology is registered in every silo.</summary>

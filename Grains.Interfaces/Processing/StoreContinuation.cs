@@ -13,14 +13,14 @@ internal static class StoreContinuation
 {
     private const int WindowBytes = 16;
 
-    /// <summary>The page behind a row.</summary>
-    public static ReadOnlyMemory<byte> Behind(string application, StoreRow row)
+    /// <summary>The page behind a position.</summary>
+    public static ReadOnlyMemory<byte> Behind(string application, ReadOnlySpan<byte> key, long windowStartMs, long windowEndMs)
     {
         var name = Encoding.UTF8.GetBytes(application);
-        var bytes = new byte[2 + name.Length + WindowBytes + row.Key.Length];
+        var bytes = new byte[2 + name.Length + WindowBytes + key.Length];
         BinaryPrimitives.WriteUInt16LittleEndian(bytes, (ushort)name.Length);
         name.CopyTo(bytes, 2);
-        WritePosition(bytes.AsSpan(2 + name.Length), row.Key.Span, row.WindowStartMs, row.WindowEndMs);
+        WritePosition(bytes.AsSpan(2 + name.Length), key, windowStartMs, windowEndMs);
         return bytes;
     }
 

@@ -64,7 +64,7 @@ public sealed record PartitionView(
     [property: Id(0)] int Partition, [property: Id(1)] string TaskId, [property: Id(2)] long EventTimeWatermark, [property: Id(3)] long CommitOffset, [property: Id(4)] long Commit);
 
 /// <summary>A page of rows: committed state only, in the order of key bytes, window start and window end.</summary>
-/// <param name="Rows">The rows.</param>
+/// <param name="Rows">The rows: fewer than wanted, or none, also when there are more, because a page looks at a bounded number of entries.</param>
 /// <param name="Partitions">What each partition's rows reflect, by partition. Partitions commit by themselves: there is no commit of all together.</param>
 /// <param name="Continuation">Give it back for the next page; empty when there is none.</param>
 [GenerateSerializer]

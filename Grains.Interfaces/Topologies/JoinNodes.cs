@@ -36,6 +36,8 @@ internal sealed class TableJoinNode<TKey, TValue, TTable, TResult>(
 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
+    public override TopologyNode LookedUp => Parents[1];
+
     public override string Shape => IsLeft ? "left-join with table" : "join with table";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -61,6 +63,8 @@ internal sealed class GlobalTableJoinNode<TKey, TValue, TTableKey, TTable, TResu
     public Func<TValue, TTable?, TResult> Joiner { get; } = joiner;
 
     public override bool KeepsKey => Parents[0].KeepsKey;
+
+    public override TopologyNode LookedUp => Parents[1];
 
     public override string Shape => IsLeft ? "left-join with global table" : "join with global table";
 

@@ -20,6 +20,8 @@ internal sealed class FlatMapValuesNode<TKey, TValue, TNewValue>(int id, string 
 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
+    public override bool IgnoresTime => true;
+
     public override string Shape => "flat-map-values";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -33,6 +35,8 @@ internal sealed class PeekNode<TKey, TValue>(int id, string name, TopologyNode p
     public override bool KeepsKey => Parents[0].KeepsKey;
 
     public override bool KeepsNull => Parents[0].KeepsNull;
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => "peek";
 
@@ -48,6 +52,8 @@ internal sealed class SplitNode<TKey, TValue>(int id, string name, TopologyNode 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
     public override bool KeepsNull => Parents[0].KeepsNull;
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => "split";
 
@@ -65,6 +71,8 @@ internal sealed class BranchNode<TKey, TValue>(int id, string name, SplitNode<TK
     public override bool KeepsKey => Parents[0].KeepsKey;
 
     public override bool KeepsNull => Parents[0].KeepsNull;
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => Predicate is null ? "default branch" : "branch";
 

@@ -40,6 +40,8 @@ internal abstract class TableNode<TKey, TValue>(int id, string name, ISerde<TKey
     // A key whose time to live is over is deleted with that time, when the watermark is there.
     public override long? EmitDelayMs => Materialized?.TimeToLiveMs is null ? null : 0;
 
+    public override bool IgnoresTime => EmitDelayMs is null && !Writes.Any();
+
     /// <summary>The store's part of the shape.</summary>
     protected string StoreShape => Materialized is null ? string.Empty : $" store {Materialized.StoreName} key {KeySerde.Name} value {Materialized.ValueSerde.Name}{TimeToLive.ShapeOf(Materialized.TimeToLiveMs)}";
 }
@@ -106,6 +108,8 @@ internal sealed class TableToStreamNode<TKey, TValue>(int id, string name, Topol
     public override bool KeepsKey => Parents[0].KeepsKey;
 
     public override bool KeepsNull => true;
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => "to-stream";
 

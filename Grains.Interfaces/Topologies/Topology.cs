@@ -210,6 +210,36 @@ public sealed class SubTopology
         }
     }
 
+    /// <summary>Whether records of its topics are taken in order of their event times: a stream's record meets a table as it was at its time. A global table is read before everything else.</summary>
+    internal bool ReadsByTime => Sources.Length > 1 && Nodes.Any(node => node.LookedUp is { } table && table.Parents is not [TopicSourceNode { IsBroadcast: true }]);
+
+    /// <summary>
+    /// Whether what a source feeds is only looked up, by a join with a table, and nothing on the way there waits for event time. Results then don't wait for it: a table that hardly ever
+    /// changes would hold them up for ever.
+    /// </summary>
+    internal bool IsOnlyLookedUp(TopicSourceNode source)
+    {
+        var (reached, isLookedUp) = (new HashSet<TopologyNode> { source }, false);
+        foreach (var node in Nodes)
+        {
+            // Parents stand before their children.
+            var isLookUp = node.LookedUp is { } table && reached.Contains(table);
+            isLookedUp |= isLookUp;
+            var fed = isLookUp ? node.Parents.Where(parent => parent != node.LookedUp) : node.Parents;
+            if (fed.Any(reached.Contains))
+            {
+                if (!node.IgnoresTime)
+                {
+                    return false;
+                }
+
+                reached.Add(node);
+            }
+        }
+
+        return isLookedUp;
+    }
+
     /// <summary>Whether an input is read for nothing but the rows of tables.</summary>
     internal bool IsTable(int input)
     {

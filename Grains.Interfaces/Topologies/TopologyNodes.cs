@@ -49,6 +49,12 @@ internal abstract class TopologyNode
     /// </summary>
     public virtual long? EmitDelayMs => null;
 
+    /// <summary>Whether it does the same whatever the watermark is, and writes no topic that tells it on.</summary>
+    public virtual bool IgnoresTime => false;
+
+    /// <summary>The parent that it only looks up: nothing is emitted because that one has changed. Null without one.</summary>
+    public virtual TopologyNode? LookedUp => null;
+
     /// <summary>How far the watermark that the node sees is behind the task's: what the steps before it hold back.</summary>
     public long InputDelayMs { get; }
 
@@ -87,6 +93,9 @@ internal abstract class TopicSourceNode(int id, string name, string topic) : Top
 
     /// <summary>Set when the topic is one that the application makes for itself; <see cref="Topic"/> is then its name without the application's.</summary>
     public RepartitionTopic? Internal { get; init; }
+
+    /// <summary>Whether it reads a copy of a global table's changes.</summary>
+    public bool IsBroadcast => Internal is { } made && made.Name.EndsWith(RepartitionTopic.BroadcastSuffix, StringComparison.Ordinal);
 
     public abstract WatermarkStrategy Watermarks { get; }
 
@@ -152,6 +161,8 @@ internal sealed class FilterNode<TKey, TValue>(int id, string name, TopologyNode
 
     public override bool KeepsNull => Parents[0].KeepsNull;
 
+    public override bool IgnoresTime => true;
+
     public override string Shape => "filter";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -164,6 +175,8 @@ internal sealed class MapNode<TKey, TValue, TNewKey, TNewValue>(
 
     public override bool KeepsNull => keepsValue && Parents[0].KeepsNull;
 
+    public override bool IgnoresTime => true;
+
     public override string Shape => "map";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -175,6 +188,8 @@ internal sealed class MapValuesNode<TKey, TValue, TNewValue>(int id, string name
 
     public override bool KeepsKey => Parents[0].KeepsKey;
 
+    public override bool IgnoresTime => true;
+
     public override string Shape => "map-values";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);
@@ -184,6 +199,8 @@ internal sealed class FlatMapNode<TKey, TValue, TNewKey, TNewValue>(
     int id, string name, TopologyNode parent, Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> mapper) : TopologyNode(id, name, parent)
 {
     public Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> Mapper { get; } = mapper;
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => "flat-map";
 
@@ -195,6 +212,8 @@ internal sealed class MergeNode<TKey, TValue>(int id, string name, params Topolo
     public override bool KeepsKey => Parents.All(parent => parent.KeepsKey);
 
     public override bool KeepsNull => Parents.All(parent => parent.KeepsNull);
+
+    public override bool IgnoresTime => true;
 
     public override string Shape => "merge";
 

@@ -78,6 +78,7 @@ internal sealed class ApplicationPlan
             ByMarkers = [.. sub.InputTopics.Select(topic => _marked.Contains(sub, topic))],
             Outputs = [.. sub.OutputTopics.Select(OutputOf), .. sub.DeadLetterTopics.Select(topic => OutputOf(topic) with { IsDeadLetter = true })],
             Writers = [.. sub.InputTopics.Select(WritersOf)],
+            TableWriters = sub.Sources.Index().Where(source => source.Item.IsBroadcast).ToDictionary(source => source.Index, source => TableWritersOf(source.Item.Topic)),
             Guarantee = options.Guarantee,
             SnapshotBytesMin = options.SnapshotBytesMin,
         };
@@ -165,6 +166,7 @@ internal sealed class ApplicationPlan
     private OutputTopic OutputOf(string topic) => new(_topics[topic].Name, _topics[topic].PartitionCount, _topics[topic].Config.MaxMessageBytes)
     {
         Name = topic,
+        IsCompacted = (_topics[topic].Config.CleanupPolicy & CleanupPolicy.Compact) != 0,
         CarriesWatermarks = _marked.CarriesWatermarks(topic),
     };
 
@@ -172,6 +174,12 @@ internal sealed class ApplicationPlan
     [
         .. _topology.SubTopologies.Where(sub => sub.OutputTopics.Contains(topic))
             .SelectMany(sub => Enumerable.Range(0, PartitionsOf(sub)).Select(partition => TaskPlan.NameOf(_name, IdOf(sub.Id, partition)))),
+    ];
+
+    private IReadOnlyList<TableWriterTask> TableWritersOf(string topic) =>
+    [
+        .. _topology.SubTopologies.Where(sub => sub.OutputTopics.Contains(topic)).SelectMany(sub => Enumerable.Range(0, PartitionsOf(sub))
+            .Select(partition => new TableWriterTask(TaskPlan.NameOf(_name, IdOf(sub.Id, partition)), new TopicPartition(_topics[sub.InputTopics[0]].Name, partition)))),
     ];
 
     private int PartitionsOf(SubTopology sub) => sub.InputTopics.IsEmpty ? 1 : _topics[sub.InputTopics[0]].PartitionCount;

@@ -20,6 +20,20 @@ internal interface ITaskTopics
     Task<long> AllocateProducerIdAsync();
 }
 
+/// <summary>What a task asks of those that write what it reads.</summary>
+internal interface IUpstreamTasks
+{
+    /// <summary>Waits until a task has processed a record, its commit is durable and what it made of it is delivered.</summary>
+    /// <exception cref="StreamsException">RequestTimedOut, TaskNotReady, ApplicationNotRunning.</exception>
+    Task ReflectAsync(string task, InputOffset input, TimeSpan wait);
+}
+
+/// <summary>Tasks behind grains.</summary>
+internal sealed class GrainUpstreamTasks(IGrainFactory grains) : IUpstreamTasks
+{
+    public Task ReflectAsync(string task, InputOffset input, TimeSpan wait) => grains.GetGrain<IStreamTaskGrain>(task).ReflectAsync(input, (int)wait.TotalMilliseconds);
+}
+
 /// <summary>Topics behind grains.</summary>
 internal sealed class GrainTopics(IGrainFactory grains) : ITaskTopics
 {

@@ -78,17 +78,20 @@ internal sealed partial class StreamApplicationGrain
             Name, [.. (key is { } only ? [KeyHash.PartitionFor(only.Span, partitions)] : Enumerable.Range(0, partitions)).Select(partition => ApplicationPlan.IdOf(sub, partition))]);
     }
 
-    /// <summary>Merges the partitions' pages. Behind the last row of a page that was cut its partition may have more: the merged page ends there at the latest.</summary>
+    /// <summary>
+    /// Merges the partitions' pages. Behind the end of a page that was cut, which need not be a row of it, its partition may have more: the merged page ends there at the latest.
+    /// </summary>
     private StoreScanResult Merge(StoreScanResult[] pages, int limit)
     {
         var end = pages.Where(page => !page.Continuation.IsEmpty).Select(page => StorePosition.Read(page.Continuation.Span)).OrderBy(position => position).Cast<StorePosition?>().FirstOrDefault();
         var all = pages.SelectMany(page => page.Rows).Select(row => (Row: row, Position: StorePosition.Of(row))).OrderBy(row => row.Position).ToArray();
         var known = all.TakeWhile(row => end is not { } last || row.Position.CompareTo(last) <= 0).Take(limit).ToArray();
-        var hasMore = end is not null || known.Length < all.Length;
+        var isCut = known.Length == limit && known.Length < all.Length;
+        var next = isCut ? known[^1].Position : end;
         return new StoreScanResult(
             [.. known.Select(row => row.Row)],
             [.. pages.SelectMany(page => page.Partitions).OrderBy(view => view.Partition)],
-            hasMore && known.Length > 0 ? StoreContinuation.Behind(Name, known[^1].Row) : default);
+            next is { } last ? StoreContinuation.Behind(Name, last.Key, last.Start, last.End) : default);
     }
 
     private static void CheckQuery(string store, long fromMs, long toMs, int limit, ImmutableArray<InputOffset> atLeast, int waitMs)

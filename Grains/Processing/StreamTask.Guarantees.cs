@@ -37,8 +37,20 @@ internal sealed partial class StreamTask
         // What is in memory must not be committed any more, whatever ends this.
         _isRebuilding = true;
         await _commit;
-        var engine = await RestoreEngineAsync(_stop.Token);
+
+        // What was committed is delivered, and of the rest nothing was sent: the run's sequences go on.
+        var run = _engine!.RunSequences;
+
+        // The old state goes first: there may be no room for both.
+        _engine = null;
+        var engine = await RestoreEngineAsync(run, _stop.Token);
+        engine.ContinueFrom(_committed!.Positions);
         _poison.ForEach(engine.TakeOut);
+        engine.SetClock(NowMs);
+        engine.Start();
+
+        // That an input has ended may not be committed yet, and nothing more comes that could tell it.
+        engine.EndReachedInputs();
         _engine = engine;
         _isRebuilding = false;
     }
@@ -56,8 +68,13 @@ internal sealed partial class StreamTask
         }
     }
 
-    private void TellTakenOut(TaskProgress progress)
+    private void TellTakenOut(TaskCommit commit, TaskProgress progress)
     {
+        if (commit.DroppedLetters > 0)
+        {
+            _environment.Logger.DeadLettersDropped(_name, commit.DroppedLetters, commit.LastDroppedLetter!);
+        }
+
         var count = progress.SkippedRecords - (_committed?.SkippedRecords ?? 0);
         if (count > 0)
         {

@@ -48,31 +48,19 @@ internal sealed partial class StreamTask
 
     private async Task RunTopicsAsync()
     {
-        var fetches = new Task<FetchResult>?[_plan.SubTopology.Sources.Length];
-        _rest = new ReadOnlyMemory<byte>[fetches.Length];
+        _fetches = new Task<FetchResult>?[_plan.SubTopology.Sources.Length];
+        _rest = new ReadOnlyMemory<byte>[_fetches.Length];
         using var fetching = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+        await BeginOrderAsync();
         try
         {
             while (!_stop.IsCancellationRequested && !_engine!.IsCompleted)
             {
-                await WaitForInputAsync(fetches, fetching.Token);
-                for (var input = 0; input < fetches.Length && !_stop.IsCancellationRequested; input++)
-                {
-                    if (!_rest[input].IsEmpty)
-                    {
-                        await ProcessRestAsync(input);
-                    }
-
-                    if (fetches[input] is { IsCompleted: true } fetched && _rest[input].IsEmpty && !IsHeld(input))
-                    {
-                        fetches[input] = null;
-                        await ProcessFetchedAsync(input, fetched, fetches, fetching.Token);
-                    }
-                }
-
+                await WaitForInputAsync(fetching.Token);
+                await (_readsByTime ? ProcessByTimeAsync(fetching.Token) : ProcessArrivedAsync(fetching.Token));
                 if (!_isPaused)
                 {
-                    AdvanceTime(fetches);
+                    AdvanceTime();
                 }
 
                 await CommitIfDueAsync();
@@ -85,12 +73,29 @@ internal sealed partial class StreamTask
         }
     }
 
-    private void AdvanceTime(Task<FetchResult>?[] fetches)
+    private async Task ProcessArrivedAsync(CancellationToken cancellationToken)
     {
-        for (var input = 0; input < fetches.Length; input++)
+        for (var input = 0; input < _fetches.Length && !_stop.IsCancellationRequested; input++)
         {
-            // Records that came while another input was processed: that one is not idle, only not looked at yet.
-            if (!_rest[input].IsEmpty || (fetches[input] is { IsCompletedSuccessfully: true } fetched && !fetched.Result.Batches.IsEmpty))
+            if (!_rest[input].IsEmpty)
+            {
+                await ProcessRestAsync(input);
+            }
+
+            if (_rest[input].IsEmpty && !IsHeld(input) && TakeFetched(input) is { } fetched)
+            {
+                await ProcessFetchedAsync(input, fetched, cancellationToken);
+            }
+        }
+    }
+
+    private void AdvanceTime()
+    {
+        MarkArrived();
+        for (var input = 0; input < _fetches.Length; input++)
+        {
+            // Nobody looks whether it is silent.
+            if (IsHeld(input))
             {
                 _engine!.MarkActive(input);
             }
@@ -99,20 +104,71 @@ internal sealed partial class StreamTask
         _engine!.AdvanceTime(NowMs);
     }
 
-    /// <summary>Waits until a fetch has come, a commit is due, a commit has failed, or somebody woke the task.</summary>
-    private async Task WaitForInputAsync(Task<FetchResult>?[] fetches, CancellationToken cancellationToken)
+    /// <summary>Records that have come while others were processed: their input is not idle, only not looked at yet, and no watermark may pass them by.</summary>
+    private void MarkArrived()
     {
-        var waits = new List<Task>(fetches.Length + 3);
-        for (var input = 0; input < fetches.Length; input++)
+        for (var input = 0; input < _fetches.Length; input++)
+        {
+            if (!_rest[input].IsEmpty || (_fetches[input] is { IsCompletedSuccessfully: true } fetched && !fetched.Result.Batches.IsEmpty))
+            {
+                if (_engine!.IsInputIdle(input))
+                {
+                    _engine.Await(input);
+                    _awaitedUntil[input] = long.MaxValue;
+                }
+
+                _engine.MarkActive(input);
+            }
+        }
+    }
+
+    /// <summary>What each input has now is waited for before any watermark passes it by: for who has not looked for a while.</summary>
+    private void AwaitAll(TaskEngine engine)
+    {
+        _awaitedUntil = new long[_plan.SubTopology.Sources.Length];
+        Array.Fill(_awaitedUntil, long.MaxValue);
+        engine.AwaitAll();
+    }
+
+    /// <summary>An input is waited for up to where it ended when it first answered, and no longer: one that is behind for ever must not hold the others up for ever.</summary>
+    private void ReleaseIfReached(int input)
+    {
+        if (_engine!.PositionOf(input) >= _awaitedUntil[input])
+        {
+            _engine.Release(input);
+        }
+    }
+
+    /// <summary>The answer to an input's fetch, if it has come.</summary>
+    private Task<FetchResult>? TakeFetched(int input)
+    {
+        if (_fetches[input] is not { IsCompleted: true } fetched)
+        {
+            return null;
+        }
+
+        _fetches[input] = null;
+        return fetched;
+    }
+
+    /// <summary>Waits until a fetch has come, a commit is due, a commit has failed, or somebody woke the task.</summary>
+    private async Task WaitForInputAsync(CancellationToken cancellationToken)
+    {
+        var waits = new List<Task>(_fetches.Length + 3);
+        for (var input = 0; input < _fetches.Length; input++)
         {
             // What is too far ahead of the others waits for them, whether it was fetched already or not.
-            if (!_engine!.IsInputEnded(input) && !IsHeld(input))
+            if (_readsByTime)
             {
-                waits.Add(_rest[input].IsEmpty ? fetches[input] ??= FetchAsync(input, _engine.PositionOf(input), cancellationToken) : Task.CompletedTask);
+                waits.AddRange(WaitsByTime(input, cancellationToken));
+            }
+            else if (!_engine!.IsInputEnded(input) && !IsHeld(input))
+            {
+                waits.Add(_rest[input].IsEmpty ? _fetches[input] ??= FetchAsync(input, _engine.PositionOf(input), cancellationToken) : Task.CompletedTask);
             }
         }
 
-        if (waits.Exists(wait => wait.IsCompleted))
+        if (waits.Exists(wait => wait.IsCompleted) || (_readsByTime && NextByTime(out _, out _)))
         {
             return;
         }
@@ -159,7 +215,14 @@ internal sealed partial class StreamTask
         }
     }
 
-    private async Task ProcessFetchedAsync(int input, Task<FetchResult> fetched, Task<FetchResult>?[] fetches, CancellationToken cancellationToken)
+    private async Task ProcessFetchedAsync(int input, Task<FetchResult> fetched, CancellationToken cancellationToken)
+    {
+        await ReceiveAsync(input, fetched, cancellationToken);
+        await ProcessRestAsync(input);
+    }
+
+    /// <summary>Takes what was fetched, to be processed.</summary>
+    private async Task ReceiveAsync(int input, Task<FetchResult> fetched, CancellationToken cancellationToken)
     {
         FetchResult result;
         try
@@ -175,6 +238,7 @@ internal sealed partial class StreamTask
         }
 
         NoteHighWatermark(input, result.HighWatermark);
+        _awaitedUntil[input] = Math.Min(_awaitedUntil[input], result.HighWatermark);
         if (_engine!.IsInputEnded(input))
         {
             // What stands behind the end is somebody else's.
@@ -183,20 +247,21 @@ internal sealed partial class StreamTask
 
         if (result.Batches.IsEmpty)
         {
+            // It was read as far as there is anything, whatever offsets were left out.
+            _highWatermarks[input] = Math.Min(result.HighWatermark, _engine.PositionOf(input));
             _engine.MarkSilent(input, NowMs);
             await NoteDeliveryAsync();
             return;
         }
 
         // The next records travel while these are processed.
-        fetches[input] = FetchAsync(input, result.NextOffset, cancellationToken);
+        _fetches[input] = FetchAsync(input, result.NextOffset, cancellationToken);
         if (Options.Guarantee == ProcessingGuarantee.AtMostOnce)
         {
             await ClaimAsync(input, result.NextOffset);
         }
 
         _rest[input] = result.Batches;
-        await ProcessRestAsync(input);
     }
 
     /// <summary>Processes what was fetched, or as much of it as may be processed now.</summary>
@@ -205,11 +270,13 @@ internal sealed partial class StreamTask
         while (!_rest[input].IsEmpty && !_stop.IsCancellationRequested && !IsHeld(input))
         {
             var bytes = RecordBatchHeader.Read(_rest[input].Span).TotalBytes;
+            MarkArrived();
             _engine!.SetClock(NowMs);
             _engine.ProcessBatch(input, _rest[input][..bytes]);
 
             // What stands behind the end is somebody else's.
             _rest[input] = _engine.IsInputEnded(input) ? default : _rest[input][bytes..];
+            ReleaseIfReached(input);
             await CommitIfDueAsync();
             await YieldAsync();
         }
@@ -251,7 +318,7 @@ internal sealed partial class StreamTask
         {
             if (_isPaused)
             {
-                await WaitForInputAsync([], _stop.Token);
+                await WaitForInputAsync(_stop.Token);
                 await CommitIfDueAsync();
                 (began, taken) = (Time.GetTimestamp(), 0);
                 continue;

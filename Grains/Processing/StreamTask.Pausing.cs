@@ -17,15 +17,12 @@ internal sealed partial class StreamTask
         if (!isPaused && _engine is { } engine)
         {
             // The silence of a pause says nothing of the inputs: who was paused for an hour must not find all of them idle before the first fetch has come back.
-            for (var input = 0; input < _plan.SubTopology.Sources.Length; input++)
-            {
-                engine.MarkActive(input);
-            }
+            AwaitAll(engine);
         }
 
         _wake.TrySetResult();
     }
 
     /// <summary>Whether an input is not to be read now.</summary>
-    private bool IsHeld(int input) => _isPaused || _engine!.IsInputAhead(input);
+    private bool IsHeld(int input) => _isPaused || IsHeldForTable(input) || _engine!.IsInputAhead(input);
 }

@@ -10,7 +10,11 @@ namespace OrleansStreams.Processing;
 
 /// <summary>What a task needs from outside.</summary>
 internal sealed record TaskEnvironment(
-    ITaskTopics Topics, ILogStorage Storage, ISourceFiles Files, ProcessingOptions Options, TimeProvider Time, ILogger Logger);
+    ITaskTopics Topics, ILogStorage Storage, ISourceFiles Files, ProcessingOptions Options, TimeProvider Time, ILogger Logger)
+{
+    /// <summary>The tasks that write what this one reads; null when nothing is asked of them.</summary>
+    public IUpstreamTasks? Upstream { get; init; }
+}
 
 /// <summary>
 /// Runs a task engine: restores it, feeds it, commits it. Turn-based like the grain that owns it. Ends by completion, by <see cref="StopAsync"/> or by a failure; then
@@ -42,6 +46,10 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private bool _isOutboxPending;
     private string? _retrying;
     private ReadOnlyMemory<byte>[] _rest = [];
+    private Task<FetchResult>?[] _fetches = [];
+
+    // Per input, the offset up to which it is waited for; long.MaxValue when it has not answered yet.
+    private long[] _awaitedUntil = [];
 
     public StreamTask(TaskPlan plan, TaskEnvironment environment, double rowsPerSecond)
     {
@@ -50,6 +58,10 @@ internal sealed partial class StreamTask : IAsyncDisposable
         _rowsPerSecond = rowsPerSecond;
         _throughput = new Throughput(environment.Time);
         _name = $"{plan.Application}/{plan.TaskId}";
+        var sources = plan.SubTopology.Sources;
+        _readsByTime = plan.SubTopology.ReadsByTime;
+        _byRank = [.. Enumerable.Range(0, sources.Length).OrderBy(input => plan.SubTopology.IsOnlyLookedUp(sources[input]) ? 0 : 1)];
+        _tableUntil = new long[sources.Length];
     }
 
     public StreamTaskState State { get; private set; }
@@ -126,6 +138,8 @@ internal sealed partial class StreamTask : IAsyncDisposable
             _engine!.SetClock(NowMs);
             _engine.Start();
             Move(StreamTaskState.Running);
+            await TellActiveAsync();
+            BeginBootstrap();
             _engine.EndReachedInputs();
             if (!_engine.IsCompleted)
             {
@@ -152,8 +166,19 @@ internal sealed partial class StreamTask : IAsyncDisposable
         finally
         {
             FailQueries();
+            await _bootstrap;
             await _purge;
             await CloseJournalAsync();
+        }
+    }
+
+    /// <summary>Whoever waits for this task no longer than it is idle hears that it is not before it makes its first result.</summary>
+    private async Task TellActiveAsync()
+    {
+        if (_engine!.HasIdlenessNews)
+        {
+            await CommitAsync();
+            await _commit;
         }
     }
 
@@ -175,7 +200,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         _lastYield = Time.GetTimestamp();
         SetNextCommit();
         _journal = await TaskJournal.OpenAsync(_environment.Storage, TaskJournal.IdOf(_plan.Application, _plan.TaskId), Options.Journal, token);
-        var engine = await RestoreEngineAsync(token);
+        var engine = await RestoreEngineAsync(run: null, token);
         _engine = engine;
         BeginLag();
         if (engine.IsNew)
@@ -198,7 +223,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         }
     }
 
-    private async Task<TaskEngine> RestoreEngineAsync(CancellationToken cancellationToken)
+    private async Task<TaskEngine> RestoreEngineAsync(RunSequences? run, CancellationToken cancellationToken)
     {
         var engine = new TaskEngine(_plan);
         await _journal!.RestoreAsync(
@@ -208,9 +233,11 @@ internal sealed partial class StreamTask : IAsyncDisposable
                 CheckStateBytes(engine);
             },
             cancellationToken);
+        // As after a pause: an input whose backlog grew while nothing ran must not be found idle before its first fetch has come back.
+        AwaitAll(engine);
         if (!IsExactlyOnce)
         {
-            engine.SendAs(await RetryAsync(_environment.Topics.AllocateProducerIdAsync));
+            engine.SendAs(run ?? new RunSequences(await RetryAsync(_environment.Topics.AllocateProducerIdAsync)));
         }
 
         return engine;
@@ -284,7 +311,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         }
 
         ProcessingMeter.Committed(_plan, _committed, progress);
-        TellTakenOut(progress);
+        TellTakenOut(commit, progress);
         _committed = progress;
         _committedAt = offset;
         _throughput.Add(progress.RecordsIn);
@@ -336,7 +363,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
 
     private StreamsException NotRunning() => Error is { } error && !IsRetriable(error)
         ? new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} has failed: {error.Message}")
-        : new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is {State.ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
+        : new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is {(_isRebuilding ? StreamTaskState.Restoring : State).ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
 
     private async Task FailAsync(Exception error)
     {

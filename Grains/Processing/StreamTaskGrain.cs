@@ -147,7 +147,7 @@ internal sealed class StreamTaskGrain(
         };
         var rate = task.SubTopology.File?.RowsPerSecond ?? parameters.GetDouble(ApplicationParameters.Rate, 0);
         var flushed = own with { Journal = own.Journal with { Flush = streams.Flush, FlushInterval = streams.FlushInterval } };
-        return new StreamTask(task, new TaskEnvironment(topics, storage, files, flushed, time, logger), rate);
+        return new StreamTask(task, new TaskEnvironment(topics, storage, files, flushed, time, logger) { Upstream = new GrainUpstreamTasks(GrainFactory) }, rate);
     }
 
     private async Task WatchAsync(StreamTask task)

@@ -33,6 +33,9 @@ internal sealed record TaskPlan
     /// <summary>Per input, whether its watermark comes from the markers of <see cref="Writers"/>; empty when none does.</summary>
     public IReadOnlyList<bool> ByMarkers { get; init; } = [];
 
+    /// <summary>Per input that copies a global table, the tasks that write the copy with the partition of the table's topic that each reads.</summary>
+    public IReadOnlyDictionary<int, IReadOnlyList<TableWriterTask>> TableWriters { get; init; } = new Dictionary<int, IReadOnlyList<TableWriterTask>>();
+
     /// <summary>What results are worth after a crash.</summary>
     public ProcessingGuarantee Guarantee { get; init; }
 
@@ -72,6 +75,9 @@ internal sealed record TaskPlan
 /// </summary>
 internal sealed partial class TaskEngine
 {
+    // Keys that are brought into order in one turn: some milliseconds.
+    internal const int OrderSlots = 4096;
+
     private readonly TaskPlan _plan;
     private readonly TaskContext _context;
     private readonly Outbox _outbox;
@@ -105,11 +111,15 @@ internal sealed partial class TaskEngine
         _stores = _graph.Stores;
         _snapshots = new TaskSnapshots(_stores, plan.SnapshotBytesMin);
         _state = new TaskState(_sources.Length);
+        _open = new OpenBatch?[_sources.Length];
         _hasGenerators = Array.Exists(_sources, source => source.HasGenerator);
     }
 
     /// <summary>Whether there is something to commit.</summary>
     public bool HasChanges => _hasChanges;
+
+    /// <summary>Whether the next commit tells that the task is idle, or no longer.</summary>
+    public bool HasIdlenessNews => _outputWatermarks.IsIdlenessNews;
 
     /// <summary>A rough size of the next commit.</summary>
     public long PendingBytes => _outbox.PendingBytes + _stores.Sum(store => store.PendingBytes);
@@ -187,7 +197,19 @@ internal sealed partial class TaskEngine
     public void Claim(int input, long nextOffset)
     {
         _hasChanges = true;
-        _state.Claims[input] = nextOffset;
+        _state.Claims[input] = Math.Max(_state.Claims[input], nextOffset);
+    }
+
+    /// <summary>
+    /// Takes the place of an engine of the same run: goes on behind what that one had processed at its last commit. What the journal tells beyond is only claimed and still to be processed.
+    /// </summary>
+    public void ContinueFrom(IReadOnlyList<long> processed)
+    {
+        for (var input = 0; input < processed.Count; input++)
+        {
+            _state.Claims[input] = _state.Positions[input];
+            _state.Positions[input] = processed[input];
+        }
     }
 
     /// <summary>Takes back what was claimed and not processed, in an orderly end.</summary>
@@ -201,15 +223,24 @@ internal sealed partial class TaskEngine
     }
 
     /// <summary>Sends results under a producer id of this run alone, of which the journal knows nothing: for who does not process exactly once.</summary>
-    public void SendAs(long producerId) => _outbox.SendAs(producerId);
+    public void SendAs(RunSequences run) => _outbox.SendAs(run);
+
+    /// <summary>What this engine sends under, as of its last commit, for the engine that takes its place in the same run; null for who processes exactly once.</summary>
+    public RunSequences? RunSequences => _outbox.RunSequences;
 
     /// <summary>Processes one whole batch of an input.</summary>
     /// <exception cref="StreamsException">InvalidInput when user code failed; SerializationFailed, InvalidTimestamp, RecordTooLarge, CorruptBatch.</exception>
     /// <exception cref="PoisonRecordException">A record is to be taken out by a new engine.</exception>
     public void ProcessBatch(int input, ReadOnlyMemory<byte> batch)
     {
-        Start();
         var reader = new RecordBatchReader(batch);
+        ProcessBatch(input, batch, ref reader, long.MaxValue);
+    }
+
+    /// <summary>Processes a batch up to the first record that is later than a time. False when there is one: it is the next of the input then.</summary>
+    private bool ProcessBatch(int input, ReadOnlyMemory<byte> batch, ref RecordBatchReader reader, long last)
+    {
+        Start();
         var header = reader.Header;
         _hasChanges = true;
         _context.Input = input;
@@ -220,7 +251,7 @@ internal sealed partial class TaskEngine
             TakeMarker(input, batch);
             _state.Positions[input] = Math.Max(_state.Positions[input], header.NextOffset);
             EndReached(input);
-            return;
+            return true;
         }
 
         _context.IngestionMs = header.TimestampType == TimestampType.LogAppendTime ? header.MaxTimestamp : _context.ClockMs;
@@ -229,7 +260,11 @@ internal sealed partial class TaskEngine
         {
             try
             {
-                ProcessRecords(input, ref reader, ref record);
+                if (!ProcessRecords(input, ref reader, ref record, last))
+                {
+                    return false;
+                }
+
                 isWhole = true;
             }
             catch (Exception error)
@@ -241,9 +276,10 @@ internal sealed partial class TaskEngine
 
         _state.Positions[input] = Math.Max(_state.Positions[input], Math.Min(header.NextOffset, _plan.EndOffsetOf(input)));
         EndReached(input);
+        return true;
     }
 
-    private void ProcessRecords(int input, ref RecordBatchReader reader, ref RecordView record)
+    private bool ProcessRecords(int input, ref RecordBatchReader reader, ref RecordView record, long last)
     {
         var source = _sources[input];
         var position = _state.Positions[input];
@@ -251,8 +287,14 @@ internal sealed partial class TaskEngine
         var hasGenerator = source.HasGenerator;
         var isAhead = source.HasLargeStores ? 0 : int.MaxValue;
         var marked = NextMarked(input, position);
+        var isByTime = last != long.MaxValue;
         while (true)
         {
+            if (isByTime && IsLater(input, reader, last))
+            {
+                return false;
+            }
+
             if (isAhead-- == 0)
             {
                 source.LookAhead(reader);
@@ -261,7 +303,7 @@ internal sealed partial class TaskEngine
 
             if (!reader.TryRead(out record))
             {
-                return;
+                return true;
             }
 
             var offset = record.Offset;
@@ -272,7 +314,7 @@ internal sealed partial class TaskEngine
 
             if (offset >= end)
             {
-                return;
+                return true;
             }
 
             if (offset == marked)
@@ -283,10 +325,9 @@ internal sealed partial class TaskEngine
             }
 
             _context.InputWatermark = _watermarks.WatermarkOf(input);
-            _context.Phase = RecordPhase.Reading;
-            _recordsOutBefore = _outbox.Records;
+            BeginRecord();
             var eventTime = source.Process(record);
-            _context.Phase = RecordPhase.None;
+            _context.IsInRecord = false;
             _state.RecordsIn++;
             var hasRisen = _watermarks.Observe(input, eventTime);
             if (hasGenerator ? _watermarks.RaiseInput(input, source.Watermark) : hasRisen)
@@ -339,10 +380,9 @@ internal sealed partial class TaskEngine
         }
 
         _context.InputWatermark = _watermarks.Watermark;
-        _context.Phase = RecordPhase.Reading;
-        _recordsOutBefore = _outbox.Records;
+        BeginRecord();
         var eventTime = _file!.Process(line, number);
-        _context.Phase = RecordPhase.None;
+        _context.IsInRecord = false;
         _state.RecordsIn++;
         if (_watermarks.Observe(0, eventTime))
         {
@@ -364,6 +404,30 @@ internal sealed partial class TaskEngine
 
     /// <summary>Records of an input have come and wait to be processed.</summary>
     public void MarkActive(int input) => _watermarks.MarkActive(input);
+
+    /// <summary>Records of an input that was idle have come: they are waited for until <see cref="Release"/>.</summary>
+    public void Await(int input) => _watermarks.Await(input);
+
+    /// <summary>What was waited for is processed.</summary>
+    public void Release(int input) => _watermarks.Release(input);
+
+    /// <summary>Whether an input steps aside.</summary>
+    public bool IsInputIdle(int input) => _watermarks.IsIdle(input);
+
+    /// <summary>
+    /// Takes every input for active again, and what it has for not known, when nobody looked for a while: how long says nothing of what waits to be read. Who reads what this task
+    /// writes is told so by the next commit.
+    /// </summary>
+    public void AwaitAll()
+    {
+        for (var input = 0; input < _sources.Length; input++)
+        {
+            _watermarks.MarkActive(input);
+            _watermarks.Await(input);
+        }
+
+        _hasChanges |= _outputWatermarks.IsIdlenessNews;
+    }
 
     /// <summary>An input was read to its end: from here on it is silent.</summary>
     public void MarkSilent(int input, long nowMs) => _watermarks.MarkSilent(input, nowMs);
@@ -415,15 +479,17 @@ internal sealed partial class TaskEngine
         _state.Commit++;
         _outputWatermarks.AppendNews(_outbox);
         var items = _outbox.Drain();
-        foreach (var store in _stores)
-        {
-            store.Evict(_watermarks.MaxEventTime);
-        }
-
         _entry.Clear();
         var (begins, ends) = JournalFormat.Write(_entry, this, items, _snapshots);
+        foreach (var store in _stores)
+        {
+            Feeds.Evict(store, _watermarks.MaxEventTime);
+        }
+
         _snapshots.Written(_entry.Length, begins, ends);
-        return new TaskCommit(_entry, items, begins, ends);
+        var commit = new TaskCommit(_entry, items, begins, ends) { DroppedLetters = _droppedLetters, LastDroppedLetter = _lastDroppedLetter };
+        (_droppedLetters, _lastDroppedLetter) = (0, null);
+        return commit;
     }
 
     /// <summary>Applies a journal entry.</summary>
@@ -442,22 +508,46 @@ internal sealed partial class TaskEngine
     }
 
     /// <summary>Reads a store as it is now.</summary>
-    /// <exception cref="StreamsException">StoreNotFound.</exception>
-    public List<StateEntry> Query(StateQuery query)
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a wrong continuation.</exception>
+    public (List<StateEntry> Entries, ReadOnlyMemory<byte> Continuation) Query(StateQuery query)
     {
         var entries = new List<StateEntry>();
-        Store(query.Store).Query(query.Key.Span, query.FromMs, query.ToMs, query.Limit, entries);
-        return entries;
+        var after = query.Continuation.IsEmpty ? default(StorePosition?) : StorePosition.Read(query.Continuation.Span);
+        Store(query.Store).Query(query.Key.Span, Math.Max(query.FromMs, after?.Start ?? long.MinValue), query.ToMs, query.Limit + 1, entries, after?.End ?? long.MinValue);
+        if (entries.Count <= query.Limit)
+        {
+            return (entries, default);
+        }
+
+        entries.RemoveAt(query.Limit);
+        return (entries, new StorePosition([], entries[^1].WindowStartMs, entries[^1].WindowEndMs).ToBytes());
     }
 
-    /// <summary>Reads a page of a store as it is now.</summary>
+    /// <summary>Brings the order of a store's keys on by some of them; a scan needs it whole.</summary>
+    /// <returns>Whether it is.</returns>
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges.</exception>
+    public bool Order(string store) => Served(store).Order(OrderSlots);
+
+    /// <summary>Forgets the order of a store's keys.</summary>
+    public void DropOrder(string store) => Served(store).DropOrder();
+
+    /// <summary>Reads a page of a store as it is now; null when the order of its keys is not whole.</summary>
     /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges, or a wrong continuation.</exception>
-    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation) Scan(StoreScan scan)
+    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation)? Scan(StoreScan scan)
     {
         var page = new StorePage(scan);
-        (Store(scan.Store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{scan.Store}' is read by key only: give a key.")).Scan(page);
+        var store = Served(scan.Store);
+        if (!store.Order(0))
+        {
+            return null;
+        }
+
+        store.Scan(page);
         return page.Take();
     }
+
+    private IServedStore Served(string store) =>
+        Store(store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{store}' is read by key only: give a key.");
 
     /// <summary>The name of the serde of a store's keys; null when it is not known.</summary>
     public string? KeySerdeOf(string store) => (Store(store) as IServedStore)?.KeySerde;
@@ -543,7 +633,7 @@ internal sealed partial class TaskEngine
 
     private static TrackedInput[] InputsOf(TaskPlan plan) => plan.SubTopology.File is { } file
         ? [new TrackedInput(file.Watermarks, file.Watermarks is null ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes)]
-        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic)))];
+        : [.. plan.SubTopology.Sources.Select((source, input) => new TrackedInput(source.Watermarks, OriginOf(plan, source, input), plan.FedTopics.Contains(source.Topic), plan.SubTopology.IsOnlyLookedUp(source)))];
 
     private static WatermarkOrigin OriginOf(TaskPlan plan, TopicSourceNode source, int input) =>
         IsByMarkers(plan, input) ? WatermarkOrigin.Markers : source.HasOwnWatermarks ? WatermarkOrigin.Generator : WatermarkOrigin.EventTimes;
@@ -577,6 +667,11 @@ internal sealed partial class TaskEngine
     }
 }
 
+/// <summary>A task that copies a global table's changes to those who join it.</summary>
+/// <param name="Task">Its name.</param>
+/// <param name="Source">The partition of the table's topic that it reads.</param>
+internal sealed record TableWriterTask(string Task, TopicPartition Source);
+
 /// <summary>What a task has done, as of one moment.</summary>
 internal sealed record TaskProgress(
     long Watermark, long RecordsIn, long RecordsOut, long LateRecords, long Commits, long StateEntries, FilePosition? File, bool IsCompleted, long[] Positions)
@@ -597,7 +692,14 @@ internal sealed record TaskProgress(
 /// <param name="Outbox">To be delivered when the entry is durable.</param>
 /// <param name="BeginsSnapshot">A restore can begin with this entry once the snapshot has ended.</param>
 /// <param name="EndsSnapshot">The entries before the snapshot's beginning are not needed any more.</param>
-internal sealed record TaskCommit(ByteBuffer Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot);
+internal sealed record TaskCommit(ByteBuffer Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot)
+{
+    /// <summary>Dead letters that their topic would not take. Their records count as skipped, and not as dead letters.</summary>
+    public int DroppedLetters { get; init; }
+
+    /// <summary>Why the last of them was dropped.</summary>
+    public string? LastDroppedLetter { get; init; }
+}
 
 /// <summary>The engine's state besides stores, watermarks and sequences.</summary>
 internal sealed class TaskState(int inputs)

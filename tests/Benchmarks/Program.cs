@@ -14,6 +14,8 @@ using OrleansStreams.Benchmarks.State;
     ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
     ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
+    ("windows", ReportOptions.Usage, rest => Report(rest, StateReport.WindowsAsync)),
+    ("restart", ReportOptions.Usage, rest => Report(rest, StateReport.RestartAsync)),
     ("guarantees", ReportOptions.Usage, rest => Report(rest, StateReport.GuaranteesAsync)),
     ("results", ReportOptions.Usage, rest => Report(rest, ResultLatencyReport.RunAsync)),
     ("nexmark", NexmarkOptions.Usage, rest => NexmarkOptions.Parse(rest) is { } options ? Task.FromResult(NexmarkReport.Run(options)) : null),

@@ -85,7 +85,7 @@ internal static class JournalFormat
         var ends = false;
         if (snapshots.IsUnderWay)
         {
-            ends = snapshots.WritePart(to);
+            ends = snapshots.WritePart(to, to.Span.Length);
             flags |= EntryFlags.SnapshotPart | (ends ? EntryFlags.EndsSnapshot : 0) | (begins ? EntryFlags.BeginsSnapshot : 0);
         }
 

@@ -30,6 +30,9 @@ internal abstract class TopicSource
     /// <returns>The record's event time.</returns>
     public abstract long Process(in RecordView record);
 
+    /// <summary>The event time that a record will have, as far as its order among those of other topics goes; long.MinValue when it has none and will fail or be mended.</summary>
+    public abstract long PeekTime(in RecordView record);
+
     /// <summary>A store is looked up by the keys of this source's records, as they are in the topic.</summary>
     public void AddStore(IKeyedStore store) => _stores.Add(store);
 
@@ -119,14 +122,35 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
             return Skipped;
         }
 
-        context.Phase = RecordPhase.Passing;
         output.Emit(record, eventTime, key, value);
         if (_hasGenerator)
         {
+            context.IsTouched = true;
             Raise(_generator?.OnEvent(key, value, eventTime) ?? eventTime - consumed.Watermarks.OutOfOrdernessMs - 1);
         }
 
         return eventTime;
+    }
+
+    public override long PeekTime(in RecordView record)
+    {
+        if (consumed.Time != EventTimeKind.Extractor)
+        {
+            return IsValid(record.Timestamp) ? record.Timestamp : Skipped;
+        }
+
+        try
+        {
+            var key = record.KeyIsNull ? default! : _keySerde.Deserialize(record.Key);
+            var value = record.ValueIsNull ? default! : _valueSerde.Deserialize(record.Value);
+            var time = consumed.EventTime!(key, value, record.Timestamp);
+            return IsValid(time) ? time : Skipped;
+        }
+        catch (Exception)
+        {
+            // It is processed next, and fails there as it should.
+            return Skipped;
+        }
     }
 
     public override void OnPeriodic(long nowMs)
@@ -204,7 +228,7 @@ internal abstract class FileSource
     public abstract long Process(ReadOnlySpan<byte> line, long lineNumber);
 }
 
-internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> parser, TaskContext context, Emitter<TKey, TValue> output) : FileSource
+internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> parser, Emitter<TKey, TValue> output) : FileSource
 {
     public override long Process(ReadOnlySpan<byte> line, long lineNumber)
     {
@@ -214,7 +238,6 @@ internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> pars
             throw new StreamsException(StreamsErrorCode.InvalidTimestamp, $"The event time {timestamp} is no time in ms since the Unix epoch: correct the row, or its parser.");
         }
 
-        context.Phase = RecordPhase.Passing;
         output.Emit(default, timestamp, key, value);
         return timestamp;
     }

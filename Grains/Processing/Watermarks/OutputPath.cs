@@ -7,7 +7,7 @@ namespace OrleansStreams.Processing.Watermarks;
 /// <param name="Topic">The topic, as the topology calls it.</param>
 /// <param name="Inputs">
 /// The inputs that it depends on: those that feed it, and all of them when a step on the way emits by the task's watermark. A file is input 0. That an input which does not feed a topic
-/// is no part of its watermark is what lets two sub-topologies answer each other.
+/// is no part of its watermark is what lets two sub-topologies answer each other. A table that is only looked up feeds nothing.
 /// </param>
 /// <param name="DelayMs">How far behind those inputs' watermark a record may be that is still to come: what the steps on the way hold back.</param>
 internal sealed record OutputPath(string Topic, ImmutableArray<int> Inputs, long DelayMs)
@@ -19,7 +19,8 @@ internal sealed record OutputPath(string Topic, ImmutableArray<int> Inputs, long
         var all = Enumerable.Range(0, Math.Max(1, sub.Sources.Length)).ToArray();
         foreach (var node in sub.Nodes)
         {
-            var inputs = new SortedSet<int>(node.EmitDelayMs is null ? node.Parents.SelectMany(parent => nodes[parent].Inputs) : all);
+            TopologyNode[] feeding = [.. node.Parents.Where(parent => parent != node.LookedUp)];
+            var inputs = new SortedSet<int>(node.EmitDelayMs is null ? feeding.SelectMany(parent => nodes[parent].Inputs) : all);
             if (node is TopicSourceNode source)
             {
                 inputs.Add(sub.Sources.IndexOf(source));
@@ -29,7 +30,7 @@ internal sealed record OutputPath(string Topic, ImmutableArray<int> Inputs, long
                 inputs.Add(0);
             }
 
-            var before = node.Parents.Count == 0 ? 0 : node.Parents.Max(parent => nodes[parent].DelayMs);
+            var before = feeding.Length == 0 ? 0 : feeding.Max(parent => nodes[parent].DelayMs);
             nodes.Add(node, (inputs, before + (node.EmitDelayMs ?? 0)));
         }
 

@@ -94,19 +94,25 @@ internal sealed class UpstreamWatermarks
     private void Update()
     {
         var minimum = WatermarkTracker.End;
+        var furthestIdle = WatermarkTracker.None;
         var (ended, idle) = (0, 0);
         foreach (ref readonly var upstream in _upstreams.AsSpan())
         {
             ended += upstream.Watermark == WatermarkTracker.End ? 1 : 0;
-            idle += upstream.Watermark != WatermarkTracker.End && upstream.IsIdle ? 1 : 0;
+            if (upstream.Watermark != WatermarkTracker.End && upstream.IsIdle)
+            {
+                idle++;
+                furthestIdle = Math.Max(furthestIdle, upstream.Watermark);
+            }
+
             minimum = upstream.IsIdle || upstream.Watermark < Watermark ? minimum : Math.Min(minimum, upstream.Watermark);
         }
 
         IsEnded = _upstreams.Length > 0 && ended == _upstreams.Length;
         IsIdle = idle > 0 && ended + idle == _upstreams.Length;
-        if (minimum != WatermarkTracker.End || IsEnded)
+        if (IsIdle || minimum != WatermarkTracker.End || IsEnded)
         {
-            Watermark = Math.Max(Watermark, minimum);
+            Watermark = Math.Max(Watermark, IsIdle ? furthestIdle : minimum);
         }
     }
 

@@ -19,12 +19,16 @@ internal enum WatermarkOrigin
 /// <param name="Strategy">How its watermark follows from event times.</param>
 /// <param name="Origin">What its watermark follows from.</param>
 /// <param name="IsInCircle">Whether its topic is made of what the task's sub-topology writes: then it comes behind the others always, and they must not wait for it.</param>
-internal readonly record struct TrackedInput(WatermarkStrategy? Strategy, WatermarkOrigin Origin, bool IsInCircle = false);
+/// <param name="IsLookUp">Whether it feeds nothing but tables that others are joined with: then no result waits for its event time, only the end for its end.</param>
+internal readonly record struct TrackedInput(WatermarkStrategy? Strategy, WatermarkOrigin Origin, bool IsInCircle = false, bool IsLookUp = false);
 
 /// <summary>
 /// The event-time watermarks of a task's inputs. An input's watermark says that no event at or before it is expected any more. The task's watermark is the
 /// minimum over the inputs that count, and never goes back. An input counts when it is neither idle nor at its end nor, after it was idle, still behind the task's watermark: one that
 /// comes back with old events holds nobody up before it has caught up (as in Flink's status and watermark valve), because what it brings until then is late anyway.
+/// When all that have not ended are idle, the watermark is their maximum, as in Flink too: what it would be if the furthest had been the last to fall silent, so that it does not depend on which did.
+/// But while it is not known what such an input has (<see cref="Await"/>: it has records that are not processed yet, or it was not asked since a restart) the watermark stands: those may be
+/// newer than it.
 /// An input is idle when it has been read to its end and nothing came for its idle timeout: records that wait to be read are no silence, however long the task is
 /// held up. An input of markers is idle when the tasks that write it say so. Pure: wall-clock time comes in as an argument.
 /// </summary>
@@ -58,6 +62,7 @@ internal sealed class WatermarkTracker
             {
                 Origin = inputs[i].Origin,
                 IsInCircle = inputs[i].IsInCircle,
+                IsLookUp = inputs[i].IsLookUp,
                 OutOfOrdernessMs = inputs[i].Strategy?.OutOfOrdernessMs ?? 0,
                 IdlenessMs = isMarked ? long.MaxValue : inputs[i].Strategy?.IdlenessMs ?? long.MaxValue,
                 MaxDriftMs = isMarked ? long.MaxValue : inputs[i].Strategy?.MaxDriftMs ?? long.MaxValue,
@@ -172,8 +177,19 @@ internal sealed class WatermarkTracker
         active.IsIdle &= active.Origin == WatermarkOrigin.Markers;
     }
 
+    /// <summary>What the input has is not known, or not processed, from here on until <see cref="Release"/>: the watermark does not pass it by, however far behind it the input was.</summary>
+    public void Await(int input) => _inputs[input].IsAwaited = _inputs[input].Origin != WatermarkOrigin.Markers;
+
+    /// <summary>What the input had when it was awaited is processed.</summary>
+    public void Release(int input) => _inputs[input].IsAwaited = false;
+
     /// <summary>The input was read to its end: its silence begins, if it has not yet.</summary>
-    public void MarkSilent(int input, long nowMs) => _inputs[input].SilentSinceMs = Math.Min(_inputs[input].SilentSinceMs, nowMs);
+    public void MarkSilent(int input, long nowMs)
+    {
+        ref var silent = ref _inputs[input];
+        silent.SilentSinceMs = Math.Min(silent.SilentSinceMs, nowMs);
+        silent.IsAwaited = false;
+    }
 
     /// <summary>Lets inputs that were silent for their idle timeout step aside. True when the task's watermark rose.</summary>
     public bool Advance(long nowMs)
@@ -188,7 +204,7 @@ internal sealed class WatermarkTracker
 
     /// <summary>
     /// Whether an input is so far ahead of the slowest that it should not be read now. One without any event yet is the slowest of all; idle and ended ones hold nobody
-    /// up, nor do those that are fed by what they would hold up, so the slowest itself can always be read, and there is no deadlock.
+    /// up, nor do look-ups and those that are fed by what they would hold up, so the slowest itself can always be read, and there is no deadlock.
     /// </summary>
     public bool IsAhead(int input)
     {
@@ -201,7 +217,7 @@ internal sealed class WatermarkTracker
         for (var other = 0; other < _inputs.Length; other++)
         {
             ref readonly var slow = ref _inputs[other];
-            if (other != input && !slow.IsIdle && !slow.IsInCircle && slow.Watermark != End && (slow.Watermark == None || fast.Watermark - slow.Watermark > fast.MaxDriftMs))
+            if (other != input && !slow.IsIdle && !slow.IsInCircle && !slow.IsLookUp && slow.Watermark != End && (slow.Watermark == None || fast.Watermark - slow.Watermark > fast.MaxDriftMs))
             {
                 return true;
             }
@@ -214,19 +230,29 @@ internal sealed class WatermarkTracker
     public long MinimumOf(ReadOnlySpan<int> inputs, long floor)
     {
         var minimum = End;
-        var isEnded = true;
+        var furthestIdle = None;
+        var (isEnded, areIdle) = (true, true);
         foreach (var index in inputs)
         {
             ref readonly var input = ref _inputs[index];
-            if (input.Watermark != End)
+            if (input.Watermark == End)
             {
-                isEnded = false;
-                minimum = input.IsIdle || input.Watermark < floor ? minimum : Math.Min(minimum, input.Watermark);
+                continue;
             }
+
+            isEnded = false;
+            if (input.IsLookUp)
+            {
+                continue;
+            }
+
+            areIdle &= input.IsIdle;
+            furthestIdle = input.IsIdle ? Math.Max(furthestIdle, input.Watermark) : furthestIdle;
+            minimum = input.IsIdle || (input.Watermark < floor && !input.IsAwaited) ? minimum : Math.Min(minimum, Math.Max(floor, input.Watermark));
         }
 
-        // Idle inputs alone say nothing: the end is reached only when every input has ended.
-        return minimum == End && !isEnded ? floor : Math.Max(floor, minimum);
+        // The end is reached only when every input has ended.
+        return isEnded ? End : Math.Max(floor, minimum != End ? minimum : areIdle ? furthestIdle : None);
     }
 
     /// <summary>Whether some of the inputs have not ended, and all of those are idle.</summary>
@@ -236,7 +262,7 @@ internal sealed class WatermarkTracker
         foreach (var index in inputs)
         {
             ref readonly var input = ref _inputs[index];
-            if (input.Watermark != End)
+            if (input.Watermark != End && !input.IsLookUp)
             {
                 if (!input.IsIdle)
                 {
@@ -288,6 +314,8 @@ internal sealed class WatermarkTracker
         public long Watermark;
         public long SilentSinceMs;
         public bool IsIdle;
+        public bool IsAwaited;
         public bool IsInCircle;
+        public bool IsLookUp;
     }
 }

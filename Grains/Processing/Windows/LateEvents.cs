@@ -12,15 +12,28 @@ namespace OrleansStreams.Processing.Windows;
 /// <param name="topic">The late topic's index in the outbox, or -1.</param>
 internal sealed class LateEvents(TaskContext context, StepClock clock, int topic)
 {
+    /// <exception cref="StreamsException">InvalidInput for what no record of a source was the cause of, when late events are written as they were read.</exception>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    public void Add(in RecordView raw, long windowStart, long windowEnd)
+    public void Add<TValue>(in RecordView raw, long timestamp, TValue value, long windowStart, long windowEnd)
     {
-        context.LateRecords++;
-        if (topic < 0)
+        if (topic >= 0 && raw.IsPresent)
         {
-            return;
+            Write(raw, windowStart, windowEnd);
+        }
+        else if (topic >= 0 && value is not null && !context.ValueIsNull)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.InvalidInput,
+                string.Create(CultureInfo.InvariantCulture, $"An event of time {timestamp} is late for its window, which ends at {windowEnd}, and has no source record that could be written to the late topic. ") +
+                "If a punctuator forwards it, say with Processed...WithOutputDelay how far behind event time that may be, and the window waits for it; if it is a line of a file, write the file to a topic with .Through first, or leave out LateTo.");
         }
 
+        // The deletion of a row whose time to live is over is nothing that anybody has written.
+        context.LateRecords++;
+    }
+
+    private void Write(in RecordView raw, long windowStart, long windowEnd)
+    {
         RecordHeader[] headers =
         [
             .. raw.GetHeaders(),

@@ -28,7 +28,7 @@ internal sealed class SessionWindowProcessor<TKey, TValue, TAggregate>(
 
         if (!IsOpen(end, RecordWatermark))
         {
-            Late.Add(raw, timestamp, timestamp + 1);
+            Late.Add(raw, timestamp, value, timestamp, timestamp + 1);
             return;
         }
 

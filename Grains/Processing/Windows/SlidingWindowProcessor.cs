@@ -24,7 +24,7 @@ internal sealed class SlidingWindowProcessor<TKey, TValue, TAggregate>(
         var watermark = RecordWatermark;
         if (!IsOpen(timestamp + _difference + 2, watermark))
         {
-            Late.Add(raw, timestamp - _difference, timestamp + 1);
+            Late.Add(raw, timestamp, value, timestamp - _difference, timestamp + 1);
             return;
         }
 

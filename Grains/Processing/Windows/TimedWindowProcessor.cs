@@ -115,7 +115,7 @@ internal sealed class HoppingWindowProcessor<TKey, TValue, TAggregate>(WindowSte
         var keyBytes = KeyBytesOf(raw, key);
         if (!IsOpen(last + _size, watermark))
         {
-            Late.Add(raw, last, last + _size);
+            Late.Add(raw, timestamp, value, last, last + _size);
             return;
         }
 

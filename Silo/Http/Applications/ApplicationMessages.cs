@@ -110,9 +110,10 @@ internal sealed record TaskBody(
 /// <summary>How far a file source is.</summary>
 internal sealed record FileSourceBody(long Row, long Bytes, long BytesTotal);
 
-/// <summary>A store's entries for a key, as of one commit, from the application that answered: under an alias, the one that it stands for.</summary>
+/// <summary>A store's entries for a key, as of one commit, from the application that answered (under an alias, the one that it stands for), and the continuation for those behind them, null
+/// when there are none.</summary>
 internal sealed record StoreBody(
-    string App, string Store, string Key, string? Watermark, long Commit, IReadOnlyList<StoreEntryBody> Entries);
+    string App, string Store, string Key, string? Watermark, long Commit, IReadOnlyList<StoreEntryBody> Entries, string? Continuation);
 
 /// <summary>A page of a store's rows by key bytes and window, what each partition's reflect, and the continuation for the next page, null when there is none.</summary>
 internal sealed record StoreRowsBody(string App, string Store, IReadOnlyList<PartitionBody> Partitions, IReadOnlyList<StoreRowBody> Rows, string? Continuation);

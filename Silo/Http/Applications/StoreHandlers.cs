@@ -32,15 +32,22 @@ internal static class StoreHandlers
         [Description("The first window start not wanted: ISO 8601 or ms since 1970.")] string? to,
         [Description("The most entries to answer, 1 to 10,000; 1,000 when absent.")] string? limit,
         [Description("How the key is written: utf8 (the default), base64, int32 or int64.")] string? keyEncoding,
+        [Description("The continuation that the answer before gave.")] string? continuation,
         [Description("Records that the answer must reflect: topic:partition:offset, as a produce answered; may stand several times.")] string[]? atLeast,
         [Description("How many ms to wait for them, 1 to 25,000; 10,000 when absent.")] string? waitMs)
     {
         var bytes = StoredBytes.KeyOf(nameof(key), key ?? throw QueryText.Invalid("Give key=KEY, the key whose entries you want, or ask /rows for ranges."), keyEncoding);
         var (fromMs, toMs) = Windows(from, to);
-        var query = new StateQuery(store, bytes, fromMs, toMs, Limit(limit)) { AtLeast = Offsets(atLeast), WaitMs = Wait(waitMs) };
+        var query = new StateQuery(store, bytes, fromMs, toMs, Limit(limit)) { Continuation = Continuation(continuation), AtLeast = Offsets(atLeast), WaitMs = Wait(waitMs) };
         var result = await grains.GetGrain<IStreamApplicationGrain>(app).QueryAsync(query);
         return Results.Ok(new StoreBody(
-            result.Application.Length == 0 ? app : result.Application, store, key, QueryText.Watermark(result.EventTimeWatermark), result.CommitOffset, [.. result.Entries.Select(entry => StoredBytes.Entry(entry, result.ValueSerde))]));
+            result.Application.Length == 0 ? app : result.Application,
+            store,
+            key,
+            QueryText.Watermark(result.EventTimeWatermark),
+            result.CommitOffset,
+            [.. result.Entries.Select(entry => StoredBytes.Entry(entry, result.ValueSerde))],
+            Text(result.Continuation)));
     }
 
     private static async Task<IResult> RowsAsync(

@@ -35,18 +35,51 @@ public sealed class WatermarkTrackerTests
     }
 
     [Fact]
-    public void When_all_inputs_are_idle_the_watermark_holds()
+    public void When_all_inputs_are_idle_the_watermark_is_that_of_the_furthest()
     {
         var tracker = Of(Bound(0).WithIdleness(TimeSpan.FromMilliseconds(5)), Bound(0).WithIdleness(TimeSpan.FromMilliseconds(5)));
         tracker.Observe(0, 100);
         tracker.MarkSilent(0, 0);
         tracker.MarkSilent(1, 0);
-        tracker.Advance(5).ShouldBeFalse();
-        tracker.IsIdle(0).ShouldBeTrue();
         tracker.Watermark.ShouldBe(long.MinValue);
+        tracker.Advance(5).ShouldBeTrue();
+        (tracker.IsIdle(0), tracker.IsIdle(1), tracker.Watermark).ShouldBe((true, true, 99));
+        tracker.MarkActive(1);
+        tracker.Observe(1, 60).ShouldBeFalse("it comes back behind");
         tracker.MarkActive(0);
-        tracker.Advance(7).ShouldBeTrue();
+        tracker.Observe(0, 120).ShouldBeTrue();
+        tracker.Watermark.ShouldBe(119);
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1, 0)]
+    public void Which_input_is_idle_first_makes_no_difference_when_all_are(int first, int second)
+    {
+        var tracker = Of(Bound(0).WithIdleness(TimeSpan.FromMilliseconds(5)), Bound(0).WithIdleness(TimeSpan.FromMilliseconds(5)));
+        tracker.Observe(0, 100);
+        tracker.Observe(1, 200);
+        tracker.MarkSilent(first, 0);
+        tracker.Advance(5);
+        tracker.MarkSilent(second, 5);
+        tracker.Advance(10);
+        tracker.Watermark.ShouldBe(199);
+    }
+
+    [Fact]
+    public void An_input_that_is_only_looked_up_holds_nobody_up_but_the_end_waits_for_it()
+    {
+        var tracker = new WatermarkTracker([new TrackedInput(Bound(0).WithAlignment(TimeSpan.Zero), WatermarkOrigin.EventTimes), new TrackedInput(Bound(0), WatermarkOrigin.EventTimes, IsLookUp: true)]);
+        tracker.Observe(0, 100).ShouldBeTrue();
         tracker.Watermark.ShouldBe(99);
+        tracker.IsAhead(0).ShouldBeFalse();
+        tracker.Observe(1, 50).ShouldBeFalse();
+        tracker.Observe(1, 500).ShouldBeFalse();
+        tracker.Watermark.ShouldBe(99);
+        tracker.EndInput(0).ShouldBeFalse();
+        tracker.IsAtEnd.ShouldBeFalse();
+        tracker.EndInput(1).ShouldBeTrue();
+        tracker.IsAtEnd.ShouldBeTrue();
     }
 
     [Fact]
@@ -139,6 +172,13 @@ public sealed class WatermarkTrackerTests
         (upstream.Watermark, upstream.IsIdle).ShouldBe((100, false));
         upstream.Take("app/0_0", 100, isIdle: true);
         upstream.IsIdle.ShouldBeTrue();
+        var others = new UpstreamWatermarks(["app/0_0", "app/0_1"]);
+        others.Take("app/0_0", 100, isIdle: false);
+        others.Take("app/0_1", 40, isIdle: false);
+        others.Take("app/0_0", 100, isIdle: true);
+        others.Watermark.ShouldBe(40);
+        others.Take("app/0_1", 40, isIdle: true);
+        others.Watermark.ShouldBe(100, "as if the other had been idle first");
 
         var bytes = new ByteBuffer();
         upstream.Write(bytes);

@@ -36,7 +36,14 @@ public sealed class TimeVectorTests
     /// <summary>Steps: 0@time and 1@time are records of two topics that step aside after 50 ms without any; Wms lets the wall clock go on; ! is a crash.</summary>
     [Theory]
     [InlineData("0@1 0@100 1@5", "", 0)] // waits for the slower one
-    [InlineData("0@1 0@100 1@5 W60", "", 0)] // when both are idle time stands still
+    [InlineData("0@1 0@100 1@5 W60", "0-10=2", 0)] // when both are idle the furthest counts
+    [InlineData("0@1 0@100 W30 1@5 W30", "", 0)] // the furthest is idle, the other not yet
+    [InlineData("0@1 0@100 W30 1@5 W30 W20", "0-10=2", 0)] // whichever is idle first
+    [InlineData("1@5 W30 0@1 0@100 W30 W20", "0-10=2", 0)]
+    [InlineData("0@1 W60", "", 0)] // and is where it was itself
+    [InlineData("0@1 0@100 1@5 W60 1@96", "0-10=2", 0)] // a window that it had not passed
+    [InlineData("0@1 0@100 1@5 W60 1@89", "0-10=2", 1)]
+    [InlineData("0@1 0@100 1@5 W60 ! 1@89", "0-10=2", 1)]
     [InlineData("0@1 0@100 1@5 W49 0@101", "", 0)] // a ms too early
     [InlineData("0@1 0@100 1@5 W60 0@101", "0-10=2", 0)] // one goes on alone
     [InlineData("0@1 0@100 1@5 W30 1@6 W30 0@101", "", 0)] // any record is a sign of life
@@ -44,7 +51,7 @@ public sealed class TimeVectorTests
     [InlineData("0@1 0@100 1@5 W60 0@101 1@100 0@120", "0-10=2|100-110=3", 0)] // and holds nobody up before it has caught up
     [InlineData("0@1 0@100 1@5 W60 0@101 1@110 0@130", "0-10=2", 0)] // but then it does
     [InlineData("0@1 0@100 1@5 W60 0@101 1@110 0@130 1@112", "0-10=2|100-110=2", 0)]
-    [InlineData("0@1 0@100 1@5 W60 1@50", "0-10=2", 0)] // the other way round
+    [InlineData("0@1 0@100 1@5 W60 1@50", "0-10=2", 1)] // the other way round
     [InlineData("0@1 0@100 1@5 W60 0@101 ! 1@6", "0-10=2", 1)] // over a crash
     public void An_idle_input_steps_aside_and_comes_back(string steps, string results, int late)
     {
