@@ -48,9 +48,9 @@ internal static partial class AppsCommand
         command.OnRun(async (session, cancellation) =>
         {
             var byKey = session.Get(key) is not null;
-            if (byKey && (session.Get(fromKey) ?? session.Get(toKey) ?? session.Get(continuation)) is not null)
+            if (byKey && (session.Get(fromKey) ?? session.Get(toKey)) is not null)
             {
-                throw CommandFailedException.Usage("--key reads one key; give it without --from-key, --to-key and --continuation.");
+                throw CommandFailedException.Usage("--key reads one key; give it without --from-key and --to-key.");
             }
 
             var query = StreamsServer.Query([
@@ -74,14 +74,20 @@ internal static partial class AppsCommand
             else if (byKey)
             {
                 session.Terminal.WriteTable(["WINDOW START", "WINDOW END", "VALUE", "FINAL"], [.. answer.Items("entries").Select(Cells)]);
+                session.Terminal.WriteLine($"of '{answer.Text("app")}', watermark {answer.Text("watermark")}, commit {answer.Text("commit")}");
             }
             else
             {
                 session.Terminal.WriteTable(["KEY", "WINDOW START", "WINDOW END", "VALUE", "FINAL"], [.. answer.Items("rows").Select(row => (string[])[row.Text("key"), .. Cells(row)])]);
-                if (answer.Text("continuation") is var next and not JsonReading.Nothing)
+                foreach (var partition in answer.Items("partitions"))
                 {
-                    session.Terminal.WriteLine($"more: --continuation {next}");
+                    session.Terminal.WriteLine($"of '{answer.Text("app")}', partition {partition.Text("partition")}: watermark {partition.Text("watermark")}, commit {partition.Text("commit")}");
                 }
+            }
+
+            if (!session.Json && answer.Text("continuation") is var next and not JsonReading.Nothing)
+            {
+                session.Terminal.WriteLine($"more: --continuation {next}");
             }
 
             return CommandRunner.Fine;

@@ -7,7 +7,7 @@ namespace OrleansStreams.Clients;
 /// <summary>Queries of committed state.</summary>
 public sealed partial class ApplicationClient
 {
-    /// <summary>The windows of a key whose start lies in [<paramref name="from"/>, <paramref name="to"/>): committed state only.</summary>
+    /// <summary>The windows of a key whose start lies in [<paramref name="from"/>, <paramref name="to"/>): committed state only, so many at a time as <paramref name="limit"/> says.</summary>
     /// <exception cref="StreamsException">ApplicationNotFound, ApplicationNotRunning, TaskNotReady (retriable), StoreNotFound, InvalidRequest, SerializationFailed; RequestTimedOut (retriable) when no commit was
     /// as fresh as wanted in time.</exception>
     public async Task<WindowQueryResult<TValue>> QueryWindowsAsync<TKey, TValue>(
@@ -20,14 +20,18 @@ public sealed partial class ApplicationClient
         DateTimeOffset to,
         int limit = 1_000,
         QueryFreshness? freshness = null,
+        ReadOnlyMemory<byte> continuation = default,
         CancellationToken cancellationToken = default)
     {
-        var query = Fresh(new StateQuery(store, BytesOf(key, keySerializer), from.ToUnixTimeMilliseconds(), to.ToUnixTimeMilliseconds(), limit), freshness);
+        var query = Fresh(new StateQuery(store, BytesOf(key, keySerializer), from.ToUnixTimeMilliseconds(), to.ToUnixTimeMilliseconds(), limit) { Continuation = continuation }, freshness);
         var result = await _retry.RunAsync(() => Application(application).QueryAsync(query), TimeoutOf(freshness), cancellationToken);
         return new WindowQueryResult<TValue>(
             [.. result.Entries.Select(entry => new WindowedValue<TValue>(entry.WindowStartMs, entry.WindowEndMs, valueDeserializer.Deserialize(entry.Value.Span), entry.IsFinal))],
             result.EventTimeWatermark,
-            result.CommitOffset);
+            result.CommitOffset)
+        {
+            Continuation = result.Continuation,
+        };
     }
 
     /// <summary>The value of a key in a plain store (a table): committed state only.</summary>

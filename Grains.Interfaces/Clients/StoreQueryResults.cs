@@ -14,7 +14,11 @@ public readonly record struct WindowedValue<T>(long WindowStartMs, long WindowEn
 /// <param name="Windows">The windows by start.</param>
 /// <param name="EventTimeWatermark">The task's watermark at the commit that they reflect, ms since the Unix epoch.</param>
 /// <param name="CommitOffset">The journal offset of that commit.</param>
-public sealed record WindowQueryResult<T>(ImmutableArray<WindowedValue<T>> Windows, long EventTimeWatermark, long CommitOffset);
+public sealed record WindowQueryResult<T>(ImmutableArray<WindowedValue<T>> Windows, long EventTimeWatermark, long CommitOffset)
+{
+    /// <summary>Ask with it for the windows behind these; empty when there are none.</summary>
+    public ReadOnlyMemory<byte> Continuation { get; init; }
+}
 
 /// <summary>A key's value in a plain store.</summary>
 /// <param name="IsThere">Whether the key has a value.</param>
@@ -32,7 +36,7 @@ public sealed record ValueQueryResult<T>(bool IsThere, T? Value, long EventTimeW
 public readonly record struct StoredRow<TKey, TValue>(TKey Key, long WindowStartMs, long WindowEndMs, TValue Value, bool IsFinal);
 
 /// <summary>A page of rows by key bytes, window start and window end.</summary>
-/// <param name="Rows">The rows.</param>
+/// <param name="Rows">The rows: fewer than wanted, or none, also when there are more, because a page looks at a bounded number of entries.</param>
 /// <param name="Partitions">What each partition's rows reflect.</param>
 /// <param name="Continuation">Give it to <see cref="StoreRange.Continuation"/> for the next page; empty when there is none.</param>
 /// <param name="Application">The application that answered.</param>

@@ -25,7 +25,7 @@ public sealed record StoreScan(
     [property: Id(0)] string Store, [property: Id(1)] ReadOnlyMemory<byte> FromKey, [property: Id(2)] ReadOnlyMemory<byte> ToKey,
     [property: Id(3)] long FromMs, [property: Id(4)] long ToMs, [property: Id(5)] int Limit)
 {
-    /// <summary>Where the page before ended (<see cref="StoreScanResult.Continuation"/>); empty for the first page.</summary>
+    /// <summary>Where the page before ended (<see cref="StoreScanResult.Continuation"/>); empty for the first page. It holds for the application that answered that page alone.</summary>
     [Id(6)]
     public ReadOnlyMemory<byte> Continuation { get; init; }
 
@@ -64,7 +64,7 @@ public sealed record PartitionView(
     [property: Id(0)] int Partition, [property: Id(1)] string TaskId, [property: Id(2)] long EventTimeWatermark, [property: Id(3)] long CommitOffset, [property: Id(4)] long Commit);
 
 /// <summary>A page of rows: committed state only, in the order of key bytes, window start and window end.</summary>
-/// <param name="Rows">The rows.</param>
+/// <param name="Rows">The rows: fewer than wanted, or none, also when there are more, because a page looks at a bounded number of entries.</param>
 /// <param name="Partitions">What each partition's rows reflect, by partition. Partitions commit by themselves: there is no commit of all together.</param>
 /// <param name="Continuation">Give it back for the next page; empty when there is none.</param>
 [GenerateSerializer]
@@ -92,4 +92,9 @@ public sealed record StoreScanResult(
 [GenerateSerializer]
 [Immutable]
 [Alias("streams.topology-text")]
-public sealed record TopologyText([property: Id(0)] string Text, [property: Id(1)] string Mermaid);
+public sealed record TopologyText([property: Id(0)] string Text, [property: Id(1)] string Mermaid)
+{
+    /// <summary>The stores that hold results, in ordinal order.</summary>
+    [Id(2)]
+    public ImmutableArray<string> Stores { get; init; } = [];
+}

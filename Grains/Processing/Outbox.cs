@@ -13,6 +13,9 @@ internal sealed record OutputTopic(string Topic, int PartitionCount, int MaxMess
     /// <summary>What the topology calls it.</summary>
     public string Name { get; init; } = Topic;
 
+    /// <summary>Whether it is compacted, and hence refuses records without a key.</summary>
+    public bool IsCompacted { get; init; }
+
     /// <summary>Whether it takes poison records. Journals know such topics by their names: they may be others at the next start.</summary>
     public bool IsDeadLetter { get; init; }
 
@@ -25,6 +28,17 @@ internal sealed record OutputTopic(string Topic, int PartitionCount, int MaxMess
 /// <param name="Records">Their records.</param>
 /// <param name="Batches">The batches back to back.</param>
 internal sealed record OutboxItem(TopicPartition Partition, int Records, ReadOnlyMemory<byte> Batches);
+
+/// <summary>What a run sends under that does not process exactly once.</summary>
+/// <param name="ProducerId">Its producer id.</param>
+/// <param name="Next">The next sequences of the partitions that it has sent to, by topic and partition.</param>
+internal sealed record RunSequences(long ProducerId, IReadOnlyDictionary<(int Topic, int Partition), int> Next)
+{
+    public RunSequences(long producerId)
+        : this(producerId, new Dictionary<(int Topic, int Partition), int>())
+    {
+    }
+}
 
 /// <summary>
 /// What a task has written since its last commit. Every batch carries the task's producer id and a sequence that is counted per partition and journaled, so
@@ -64,14 +78,26 @@ internal sealed class Outbox
     /// Sends under a producer id that is good for this run alone, with sequences of its own. A request that is repeated still stands in its partition once; what an earlier run has sent
     /// and the journal does not know is not taken for the same, as it would be under the same sequences.
     /// </summary>
-    public void SendAs(long producerId) => _runProducerId = producerId;
+    public void SendAs(RunSequences run)
+    {
+        _runProducerId = run.ProducerId;
+        foreach (var ((topic, number), next) in run.Next)
+        {
+            (_partitions[topic][number] ??= new OutputPartition(topic, number)).ContinueRun(next);
+        }
+    }
+
+    /// <summary>What this run sends under as of the last drain; null without <see cref="SendAs"/>.</summary>
+    public RunSequences? RunSequences => !IsOfRun ? null : new RunSequences(
+        _runProducerId,
+        _partitions.SelectMany(partitions => partitions).OfType<OutputPartition>().ToDictionary(partition => (partition.Topic, partition.Partition), partition => partition.DrainedRunSequence));
 
     public long PendingBytes => _pendingBytes;
 
     public int IndexOf(string topic) => Array.FindIndex(_topics, output => output.Name == topic);
 
     /// <summary>Adds a record; its partition is that of Kafka's default partitioner, and the task's own number for a null key.</summary>
-    /// <exception cref="StreamsException">RecordTooLarge.</exception>
+    /// <exception cref="StreamsException">RecordTooLarge, InvalidRecord: what the topic would refuse. Nothing has changed then: what is once in a commit must be deliverable.</exception>
     public void Append(int topic, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
     {
         var count = _partitions[topic].Length;
@@ -79,7 +105,7 @@ internal sealed class Outbox
     }
 
     /// <summary>Adds a record to every partition.</summary>
-    /// <exception cref="StreamsException">RecordTooLarge.</exception>
+    /// <exception cref="StreamsException">RecordTooLarge, InvalidRecord.</exception>
     public void AppendToAll(int topic, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
     {
         for (var number = 0; number < _partitions[topic].Length; number++)
@@ -218,7 +244,15 @@ internal sealed class Outbox
 
     private void AppendTo(int topic, int number, long timestamp, ReadOnlySpan<byte> key, bool keyIsNull, ReadOnlySpan<byte> value, bool valueIsNull, RecordHeader[]? headers)
     {
-        var partition = PartitionOf(topic, number);
+        if (keyIsNull && _topics[topic].IsCompacted)
+        {
+            throw new StreamsException(
+                StreamsErrorCode.InvalidRecord,
+                $"A result for topic '{_topics[topic].Topic}' has no key, but the topic is compacted (cleanup.policy has compact): give every result a key, or take compact from the topic's cleanup.policy.",
+                WriteOutcome.NotWritten);
+        }
+
+        var partition = _partitions[topic][number] ??= new OutputPartition(topic, number);
         var bytes = RecordBatchBuilder.MaxRecordBytes(key.Length, value.Length, headers);
         var builder = partition.Builder;
         var max = _topics[topic].MaxMessageBytes;
@@ -229,14 +263,17 @@ internal sealed class Outbox
 
         var before = builder.SizeBytes;
         builder.Append(timestamp, key, keyIsNull, value, valueIsNull, headers);
-        if (builder.SizeBytes > max)
+        if (builder.SizeBytes is var size && size > max)
         {
+            // It is alone in its batch: any before it are sealed.
+            builder.Reset();
             throw new StreamsException(
                 StreamsErrorCode.RecordTooLarge,
-                $"A result for topic '{_topics[topic].Topic}' needs a batch of {builder.SizeBytes} bytes, the topic takes {max}: raise its max.message.bytes or make results smaller.",
+                $"A result for topic '{_topics[topic].Topic}' needs a batch of {size} bytes, the topic takes {max}: raise its max.message.bytes or make results smaller.",
                 WriteOutcome.NotWritten);
         }
 
+        MarkPending(partition);
         _pendingBytes += builder.SizeBytes - before;
         Records++;
     }
@@ -244,13 +281,17 @@ internal sealed class Outbox
     private OutputPartition PartitionOf(int topic, int number)
     {
         var partition = _partitions[topic][number] ??= new OutputPartition(topic, number);
+        MarkPending(partition);
+        return partition;
+    }
+
+    private void MarkPending(OutputPartition partition)
+    {
         if (!partition.IsPending)
         {
             partition.IsPending = true;
             _pending.Add(partition);
         }
-
-        return partition;
     }
 
     private void Seal(OutputPartition partition)
@@ -266,6 +307,7 @@ internal sealed class Outbox
     {
         private readonly List<byte[]> _batches = [];
         private int _records;
+        private int _runSequence;
 
         public int Topic { get; } = topic;
 
@@ -275,9 +317,12 @@ internal sealed class Outbox
 
         public int NextSequence { get; set; }
 
-        private int _runSequence;
+        /// <summary>The run's next sequence as of the last drain.</summary>
+        public int DrainedRunSequence { get; private set; }
 
         public bool IsPending { get; set; }
+
+        public void ContinueRun(int next) => DrainedRunSequence = _runSequence = next;
 
         public int SequenceOf(bool isOfRun) => isOfRun ? _runSequence : NextSequence;
 
@@ -300,6 +345,7 @@ internal sealed class Outbox
             var item = new OutboxItem(new TopicPartition(topicName, Partition), _records, _batches.Count == 1 ? _batches[0] : Joined());
             _batches.Clear();
             _records = 0;
+            DrainedRunSequence = _runSequence;
             IsPending = false;
             return item;
         }

@@ -5,19 +5,6 @@ using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
 
-/// <summary>How far the record has come that is being processed: what its failure means depends on it.</summary>
-internal enum RecordPhase : byte
-{
-    /// <summary>No record is being processed: the batch is being read, or timers run.</summary>
-    None,
-
-    /// <summary>The record is deserialized and its event time found: nothing has changed yet.</summary>
-    Reading,
-
-    /// <summary>It passes through the steps, which may have changed stores and the outbox.</summary>
-    Passing,
-}
-
 /// <summary>A record that is taken out instead of processed.</summary>
 /// <param name="Input">The input that it was read from; 0 for a file.</param>
 /// <param name="Offset">Its offset, or the number of its line.</param>
@@ -61,13 +48,20 @@ internal sealed record DeadLetter(string Topic, long Timestamp, byte[]? Key, byt
         return new DeadLetter(topic, timestamp, key, value, [.. own, .. added]);
     }
 
+    /// <summary>The same letter without a header of the error's.</summary>
+    public DeadLetter Without(string header)
+    {
+        var at = Array.FindLastIndex(Headers, candidate => candidate.Key == header);
+        return this with { Headers = [.. Headers.Where((_, index) => index != at)] };
+    }
+
     private static RecordHeader Header(string name, string value) => new(name, Encoding.UTF8.GetBytes(value));
 
     private static string Cut(string text, int chars) => text.Length <= chars ? text : text[..chars];
 }
 
 /// <summary>
-/// A record has failed and may have changed the engine before: it is in no defined state any more. A new engine is to be made from the journal and told to take the record out
+/// A record has failed and may have changed the engine before (<see cref="Operators.TaskContext.IsTouched"/>): it is in no defined state any more. A new engine is to be made from the journal and told to take the record out
 /// (<see cref="TaskEngine.TakeOut"/>). That way nothing of the record is left whatever it had changed: also in aggregates that the application's code changes in place, which no log of
 /// old values could bring back; and a record that does not fail costs nothing.
 /// </summary>

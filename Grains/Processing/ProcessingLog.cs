@@ -32,6 +32,9 @@ internal static partial class ProcessingLog
     [LoggerMessage(1208, LogLevel.Warning, "Task {Task} restores its state because a record has failed midway: {Reason}")]
     public static partial void RebuiltForPoisonRecord(this ILogger logger, string task, string reason);
 
+    [LoggerMessage(1209, LogLevel.Warning, "Task {Task} could not write {Count} dead letters, whose records are skipped, the last one: {Reason}")]
+    public static partial void DeadLettersDropped(this ILogger logger, string task, int count, string reason);
+
     [LoggerMessage(1210, LogLevel.Warning, "Application {Application} could not be brought up and is tried again: {Reason}")]
     public static partial void ApplicationNotUp(this ILogger logger, string application, string reason);
 

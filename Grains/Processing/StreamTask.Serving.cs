@@ -7,24 +7,73 @@ namespace OrleansStreams.Processing;
 internal sealed partial class StreamTask
 {
     private readonly List<Reflection> _reflections = [];
+    private readonly Dictionary<string, long> _scannedAt = new(StringComparer.Ordinal);
     private TaskProgress? _delivered;
 
     /// <summary>Reads a key.</summary>
     /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, TaskNotReady, RequestTimedOut.</exception>
     public Task<StateQueryResult> QueryAsync(StateQuery query) => ReadAsync((engine, offset) =>
-        new StateQueryResult([.. engine.Query(query)], engine.Watermarks.Watermark, offset) { ValueSerde = engine.ValueSerdeOf(query.Store), Partition = _plan.Partition });
+    {
+        var (entries, continuation) = engine.Query(query);
+        return new StateQueryResult([.. entries], engine.Watermarks.Watermark, offset) { ValueSerde = engine.ValueSerdeOf(query.Store), Partition = _plan.Partition, Continuation = continuation };
+    });
 
     /// <summary>Reads a page of a store.</summary>
     /// <exception cref="StreamsException">StoreNotFound, ApplicationNotRunning, TaskNotReady, RequestTimedOut, InvalidRequest.</exception>
-    public Task<StoreScanResult> ScanAsync(StoreScan scan) => ReadAsync((engine, offset) =>
+    public async Task<StoreScanResult> ScanAsync(StoreScan scan)
     {
-        var (rows, continuation) = engine.Scan(scan);
-        return new StoreScanResult([.. rows], [new PartitionView(_plan.Partition, _plan.TaskId, engine.Watermarks.Watermark, offset, engine.State.Commit)], continuation)
+        var began = Time.GetTimestamp();
+        while (true)
+        {
+            await OrderAsync(scan.Store, began);
+            if (await ReadAsync((engine, offset) => PageOf(engine, offset, scan)) is { } page)
+            {
+                return page;
+            }
+        }
+    }
+
+    /// <summary>Brings the keys of a store into order, a turn at a time, in between of which the task goes on. It is kept as long as somebody reads.</summary>
+    private async Task OrderAsync(string store, long began)
+    {
+        while (_engine is { } engine)
+        {
+            var isOrdered = engine.Order(store);
+            _scannedAt[store] = Time.GetTimestamp();
+            if (isOrdered)
+            {
+                return;
+            }
+
+            if (Time.GetElapsedTime(began) > Options.QueryWait)
+            {
+                throw new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is bringing the keys of store '{store}' into order for its first range query: ask again.");
+            }
+
+            await Task.Yield();
+        }
+    }
+
+    /// <summary>Forgets the orders of keys that nobody asks for any more.</summary>
+    private void DropOrders()
+    {
+        foreach (var (store, at) in _scannedAt)
+        {
+            if (Time.GetElapsedTime(at) > s_feedPatience)
+            {
+                _scannedAt.Remove(store);
+                _engine?.DropOrder(store);
+            }
+        }
+    }
+
+    private StoreScanResult? PageOf(TaskEngine engine, long offset, StoreScan scan) => engine.Scan(scan) is not var (rows, continuation)
+        ? null
+        : new StoreScanResult([.. rows], [new PartitionView(_plan.Partition, _plan.TaskId, engine.Watermarks.Watermark, offset, engine.State.Commit)], continuation)
         {
             KeySerde = engine.KeySerdeOf(scan.Store),
             ValueSerde = engine.ValueSerdeOf(scan.Store),
         };
-    });
 
     /// <summary>Waits until an input's record was processed by a commit that is durable and whose results are delivered.</summary>
     /// <exception cref="StreamsException">RequestTimedOut, TaskNotReady, ApplicationNotRunning; InvalidRequest when the task does not read that partition.</exception>
@@ -65,12 +114,12 @@ internal sealed partial class StreamTask
     /// </summary>
     private async Task<T> ReadAsync<T>(Func<TaskEngine, long, T> read)
     {
-        if (_engine is not { } engine || State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
+        if (State is not (StreamTaskState.Running or StreamTaskState.Completed or StreamTaskState.Stopped))
         {
             throw NotRunning();
         }
 
-        if (!engine.HasChanges && _commit.IsCompletedSuccessfully)
+        if (_engine is { HasChanges: false } engine && _commit.IsCompletedSuccessfully)
         {
             return read(engine, _committedAt);
         }

@@ -58,6 +58,7 @@ internal sealed partial class StreamTask
     {
         _commitSignal.TrySetResult();
         _engine?.Feeds.Close(feed => Time.GetElapsedTime(feed.AskedAt) > s_feedPatience);
+        DropOrders();
     }
 
     private async Task NextCommitAsync(TimeSpan wait, CancellationToken cancellationToken)

@@ -11,6 +11,8 @@ internal sealed partial class TaskEngine
 
     private readonly Dictionary<(int Input, long Offset), PoisonRecord> _marked = [];
     private long _recordsOutBefore;
+    private int _droppedLetters;
+    private string? _lastDroppedLetter;
 
     /// <summary>Why the last record was taken out; null when none was since the engine was made.</summary>
     public string? LastTakenOut { get; private set; }
@@ -18,20 +20,8 @@ internal sealed partial class TaskEngine
     /// <summary>Whether a record that cost a restore was taken out since the last commit, which is then due: the next such record must not cost this one again.</summary>
     public bool HasTakenOutMarked { get; private set; }
 
-    /// <summary>
-    /// Takes a record out that another engine has failed on, when it comes; at once when the journal says that it has been read already, as it does of records that are processed at most
-    /// once.
-    /// </summary>
-    public void TakeOut(PoisonRecord poison)
-    {
-        if (_plan.SubTopology.File is null && poison.Offset < _state.Positions[poison.Input])
-        {
-            Bury(poison);
-            return;
-        }
-
-        _marked[(poison.Input, poison.Offset)] = poison;
-    }
+    /// <summary>Takes a record out that another engine has failed on, when it comes.</summary>
+    public void TakeOut(PoisonRecord poison) => _marked[(poison.Input, poison.Offset)] = poison;
 
     /// <summary>Whether a record is behind the task's position.</summary>
     public bool IsPast(PoisonRecord poison) => (_state.File is { } file ? file.Line : _state.Positions[poison.Input] - 1) >= poison.Offset;
@@ -63,9 +53,41 @@ internal sealed partial class TaskEngine
         LastTakenOut = poison.Reason;
         if (poison.Letter is { } letter)
         {
-            _outbox.Append(_outbox.IndexOf(letter.Topic), letter.Timestamp, letter.Key, letter.Key is null, letter.Value, letter.Value is null, letter.Headers);
-            _state.DeadLetters++;
+            Send(letter, poison.Reason);
         }
+    }
+
+    /// <summary>
+    /// Sends a letter as far as its topic takes it: without the stack, then without the message, when it is too large. What the topic does not take at all is dropped and told: a record that is
+    /// taken out must not stop the task.
+    /// </summary>
+    private void Send(DeadLetter letter, string reason)
+    {
+        foreach (var header in (string?[])[DeadLetterHeaders.Stack, DeadLetterHeaders.Message, null])
+        {
+            try
+            {
+                _outbox.Append(_outbox.IndexOf(letter.Topic), letter.Timestamp, letter.Key, letter.Key is null, letter.Value, letter.Value is null, letter.Headers);
+                _state.DeadLetters++;
+                return;
+            }
+            catch (StreamsException error) when (error.Code == StreamsErrorCode.RecordTooLarge && header is not null)
+            {
+                letter = letter.Without(header);
+            }
+            catch (StreamsException error) when (error.Code is StreamsErrorCode.RecordTooLarge or StreamsErrorCode.InvalidRecord)
+            {
+                _droppedLetters++;
+                _lastDroppedLetter = $"{reason} {error.Message}";
+            }
+        }
+    }
+
+    private void BeginRecord()
+    {
+        _context.IsInRecord = true;
+        _context.IsTouched = false;
+        _recordsOutBefore = _outbox.Records;
     }
 
     /// <summary>A record of a topic failed: takes it out, or throws.</summary>
@@ -92,7 +114,7 @@ internal sealed partial class TaskEngine
     private ErrorPolicy PolicyOf(int input, string what, Exception error)
     {
         var policy = _plan.SubTopology.Errors[input];
-        if (_context.Phase == RecordPhase.None || !PoisonRecord.CanCause(error))
+        if (!_context.IsInRecord || !PoisonRecord.CanCause(error))
         {
             ThrowFailed(what, error);
         }
@@ -107,14 +129,16 @@ internal sealed partial class TaskEngine
 
     private void BuryOrThrow(PoisonRecord poison, Exception error)
     {
-        // Without stores there is nothing but the outbox that a step could have changed.
-        var hasNoEffect = _context.Phase == RecordPhase.Reading || (_stores.Length == 0 && _outbox.Records == _recordsOutBefore);
-        _context.Phase = RecordPhase.None;
+        var hasNoEffect = !_context.IsTouched && _outbox.Records == _recordsOutBefore;
+        _context.IsInRecord = false;
         if (!hasNoEffect)
         {
             throw new PoisonRecordException(poison, error);
         }
 
+        // Steps take these back behind what they call, which did not return.
+        _context.Headers = null;
+        _context.ValueIsNull = false;
         Bury(poison);
     }
 

@@ -57,6 +57,9 @@ internal sealed record TaskPlan
     /// <summary>The first offset that does not belong to an input any more; long.MaxValue without an end.</summary>
     public long EndOffsetOf(int input) => input < EndOffsets.Count ? EndOffsets[input] : long.MaxValue;
 
+    /// <summary>Whether an input is a table that others write: it is read from its first record wherever the streams begin, else rows would be missing that were written before.</summary>
+    public bool IsWholeTable(int input) => SubTopology.IsTable(input) && Writers[input].Count == 0;
+
     public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
 
     /// <summary>How the task calls itself towards others.</summary>
@@ -72,6 +75,9 @@ internal sealed record TaskPlan
 /// </summary>
 internal sealed partial class TaskEngine
 {
+    // Keys that are brought into order in one turn: some milliseconds.
+    internal const int OrderSlots = 4096;
+
     private readonly TaskPlan _plan;
     private readonly TaskContext _context;
     private readonly Outbox _outbox;
@@ -191,7 +197,22 @@ internal sealed partial class TaskEngine
     public void Claim(int input, long nextOffset)
     {
         _hasChanges = true;
-        _state.Claims[input] = nextOffset;
+        _state.Claims[input] = Math.Max(_state.Claims[input], nextOffset);
+    }
+
+    /// <summary>Before which offset an input is claimed; 0 without a claim.</summary>
+    public long ClaimOf(int input) => _state.Claims[input];
+
+    /// <summary>
+    /// Takes the place of an engine of the same run: goes on behind what that one had processed at its last commit. What the journal tells beyond is only claimed and still to be processed.
+    /// </summary>
+    public void ContinueFrom(IReadOnlyList<long> processed)
+    {
+        for (var input = 0; input < processed.Count; input++)
+        {
+            _state.Claims[input] = _state.Positions[input];
+            _state.Positions[input] = processed[input];
+        }
     }
 
     /// <summary>Takes back what was claimed and not processed, in an orderly end.</summary>
@@ -205,7 +226,10 @@ internal sealed partial class TaskEngine
     }
 
     /// <summary>Sends results under a producer id of this run alone, of which the journal knows nothing: for who does not process exactly once.</summary>
-    public void SendAs(long producerId) => _outbox.SendAs(producerId);
+    public void SendAs(RunSequences run) => _outbox.SendAs(run);
+
+    /// <summary>What this engine sends under, as of its last commit, for the engine that takes its place in the same run; null for who processes exactly once.</summary>
+    public RunSequences? RunSequences => _outbox.RunSequences;
 
     /// <summary>Processes one whole batch of an input.</summary>
     /// <exception cref="StreamsException">InvalidInput when user code failed; SerializationFailed, InvalidTimestamp, RecordTooLarge, CorruptBatch.</exception>
@@ -304,10 +328,9 @@ internal sealed partial class TaskEngine
             }
 
             _context.InputWatermark = _watermarks.WatermarkOf(input);
-            _context.Phase = RecordPhase.Reading;
-            _recordsOutBefore = _outbox.Records;
+            BeginRecord();
             var eventTime = source.Process(record);
-            _context.Phase = RecordPhase.None;
+            _context.IsInRecord = false;
             _state.RecordsIn++;
             var hasRisen = _watermarks.Observe(input, eventTime);
             if (hasGenerator ? _watermarks.RaiseInput(input, source.Watermark) : hasRisen)
@@ -360,10 +383,9 @@ internal sealed partial class TaskEngine
         }
 
         _context.InputWatermark = _watermarks.Watermark;
-        _context.Phase = RecordPhase.Reading;
-        _recordsOutBefore = _outbox.Records;
+        BeginRecord();
         var eventTime = _file!.Process(line, number);
-        _context.Phase = RecordPhase.None;
+        _context.IsInRecord = false;
         _state.RecordsIn++;
         if (_watermarks.Observe(0, eventTime))
         {
@@ -460,15 +482,17 @@ internal sealed partial class TaskEngine
         _state.Commit++;
         _outputWatermarks.AppendNews(_outbox);
         var items = _outbox.Drain();
-        foreach (var store in _stores)
-        {
-            store.Evict(_watermarks.MaxEventTime);
-        }
-
         _entry.Clear();
         var (begins, ends) = JournalFormat.Write(_entry, this, items, _snapshots);
+        foreach (var store in _stores)
+        {
+            Feeds.Evict(store, _watermarks.MaxEventTime);
+        }
+
         _snapshots.Written(_entry.Length, begins, ends);
-        return new TaskCommit(_entry, items, begins, ends);
+        var commit = new TaskCommit(_entry, items, begins, ends) { DroppedLetters = _droppedLetters, LastDroppedLetter = _lastDroppedLetter };
+        (_droppedLetters, _lastDroppedLetter) = (0, null);
+        return commit;
     }
 
     /// <summary>Applies a journal entry.</summary>
@@ -487,22 +511,46 @@ internal sealed partial class TaskEngine
     }
 
     /// <summary>Reads a store as it is now.</summary>
-    /// <exception cref="StreamsException">StoreNotFound.</exception>
-    public List<StateEntry> Query(StateQuery query)
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a wrong continuation.</exception>
+    public (List<StateEntry> Entries, ReadOnlyMemory<byte> Continuation) Query(StateQuery query)
     {
         var entries = new List<StateEntry>();
-        Store(query.Store).Query(query.Key.Span, query.FromMs, query.ToMs, query.Limit, entries);
-        return entries;
+        var after = query.Continuation.IsEmpty ? default(StorePosition?) : StorePosition.Read(query.Continuation.Span);
+        Store(query.Store).Query(query.Key.Span, Math.Max(query.FromMs, after?.Start ?? long.MinValue), query.ToMs, query.Limit + 1, entries, after?.End ?? long.MinValue);
+        if (entries.Count <= query.Limit)
+        {
+            return (entries, default);
+        }
+
+        entries.RemoveAt(query.Limit);
+        return (entries, new StorePosition([], entries[^1].WindowStartMs, entries[^1].WindowEndMs).ToBytes());
     }
 
-    /// <summary>Reads a page of a store as it is now.</summary>
+    /// <summary>Brings the order of a store's keys on by some of them; a scan needs it whole.</summary>
+    /// <returns>Whether it is.</returns>
+    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges.</exception>
+    public bool Order(string store) => Served(store).Order(OrderSlots);
+
+    /// <summary>Forgets the order of a store's keys.</summary>
+    public void DropOrder(string store) => Served(store).DropOrder();
+
+    /// <summary>Reads a page of a store as it is now; null when the order of its keys is not whole.</summary>
     /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges, or a wrong continuation.</exception>
-    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation) Scan(StoreScan scan)
+    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation)? Scan(StoreScan scan)
     {
         var page = new StorePage(scan);
-        (Store(scan.Store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{scan.Store}' is read by key only: give a key.")).Scan(page);
+        var store = Served(scan.Store);
+        if (!store.Order(0))
+        {
+            return null;
+        }
+
+        store.Scan(page);
         return page.Take();
     }
+
+    private IServedStore Served(string store) =>
+        Store(store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{store}' is read by key only: give a key.");
 
     /// <summary>The name of the serde of a store's keys; null when it is not known.</summary>
     public string? KeySerdeOf(string store) => (Store(store) as IServedStore)?.KeySerde;
@@ -647,7 +695,14 @@ internal sealed record TaskProgress(
 /// <param name="Outbox">To be delivered when the entry is durable.</param>
 /// <param name="BeginsSnapshot">A restore can begin with this entry once the snapshot has ended.</param>
 /// <param name="EndsSnapshot">The entries before the snapshot's beginning are not needed any more.</param>
-internal sealed record TaskCommit(ByteBuffer Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot);
+internal sealed record TaskCommit(ByteBuffer Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot)
+{
+    /// <summary>Dead letters that their topic would not take. Their records count as skipped, and not as dead letters.</summary>
+    public int DroppedLetters { get; init; }
+
+    /// <summary>Why the last of them was dropped.</summary>
+    public string? LastDroppedLetter { get; init; }
+}
 
 /// <summary>The engine's state besides stores, watermarks and sequences.</summary>
 internal sealed class TaskState(int inputs)

@@ -122,12 +122,13 @@ public sealed class EmbeddedCluster : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Stops all silos in good order, one after the other.</summary>
+    /// <summary>Stops all silos in good order, one after the other; what is still busy after <see cref="EmbeddedClusterOptions.DeactivationTimeout"/> is dropped as in a crash.</summary>
     public async ValueTask DisposeAsync()
     {
+        using var patience = new CancellationTokenSource(Options.DeactivationTimeout, Time);
         foreach (EmbeddedSilo silo in Silos)
         {
-            await StopSiloAsync(silo);
+            await StopSiloAsync(silo, patience.Token);
         }
 
         InFlight.Dispose();

@@ -52,21 +52,28 @@ internal sealed class ForeignKeySubscribeProcessor<TKey, TValue, TForeignKey>(
 ///  length of the foreign key int32, big-endian | foreign key | the row's key  ->  nothing
 /// </code>
 /// </summary>
-internal sealed class ForeignKeySubscriptions(KeyValueStore<byte[], Nothing> store)
+internal sealed class ForeignKeySubscriptions
 {
+    private readonly KeyValueStore<byte[], Nothing> _store;
     private readonly ByteBuffer _key = new();
 
-    public void Add(ReadOnlySpan<byte> foreignKey, ReadOnlySpan<byte> rowKey) => store.Put(KeyOf(foreignKey, rowKey), default);
+    public ForeignKeySubscriptions(KeyValueStore<byte[], Nothing> store)
+    {
+        _store = store;
+        store.KeepOrder();
+    }
 
-    public void Remove(ReadOnlySpan<byte> foreignKey, ReadOnlySpan<byte> rowKey) => store.Remove(KeyOf(foreignKey, rowKey), out _);
+    public void Add(ReadOnlySpan<byte> foreignKey, ReadOnlySpan<byte> rowKey) => _store.Put(KeyOf(foreignKey, rowKey), default);
+
+    public void Remove(ReadOnlySpan<byte> foreignKey, ReadOnlySpan<byte> rowKey) => _store.Remove(KeyOf(foreignKey, rowKey), out _);
 
     /// <summary>The keys of the rows that are subscribed to a foreign key, in the order of their bytes. It costs a search and these rows, however many others there are.</summary>
     public IEnumerable<byte[]> To(byte[] foreignKey)
     {
         var from = KeyOf(foreignKey, default).ToArray();
-        foreach (var slot in store.Range(from, Behind(from)))
+        foreach (var slot in _store.Range(from, Behind(from)))
         {
-            yield return store.KeyBytesOf(slot)[from.Length..].ToArray();
+            yield return _store.KeyBytesOf(slot)[from.Length..].ToArray();
         }
     }
 

@@ -10,6 +10,8 @@ internal sealed class TableJoinProcessor<TKey, TValue, TTable, TResult>(
     TaskContext context, TableJoinNode<TKey, TValue, TTable, TResult> node, KeyBytes<TKey> keys, TableReader<TKey, TTable> table, Emitter<TKey, TResult> output)
     : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     private readonly bool _keepsNull = node.Parents[0].KeepsNull;
     private readonly bool _isLeft = node.IsLeft;
 
@@ -36,6 +38,8 @@ internal sealed class GlobalTableJoinProcessor<TKey, TValue, TTableKey, TTable, 
     TableReader<TTableKey, TTable> table,
     Emitter<TKey, TResult> output) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     private readonly bool _keepsNull = node.Parents[0].KeepsNull;
     private readonly bool _isLeft = node.IsLeft;
 

@@ -4,14 +4,18 @@ namespace OrleansStreams.Processing.Journal;
 
 /// <summary>
 /// When a task's state is written whole, so that its journal stays short. A snapshot is begun when the journal has grown by twice the last snapshot's size (so that
-/// its cost is amortised), and written in parts along with ordinary commits, so that processing never waits for it. It need not be a picture of one moment: each part holds
+/// its cost is amortised), and written in parts along with ordinary commits, so that processing never waits for it. A part is larger than the commit that carries it: so the journal grows meanwhile by
+/// no more than half of the snapshot's size, however large commits and state are. It need not be a picture of one moment: each part holds
 /// its windows as of the commit that carries it, every later change stands in later entries, and operations may be repeated. Hence a replay from
 /// the entry that begins a snapshot gives the state, once the entry that ends it is durable.
 /// </summary>
-internal sealed class TaskSnapshots(IReadOnlyList<IStateStore> stores, long bytesMin, int partBytes = TaskSnapshots.PartBytes)
+internal sealed class TaskSnapshots(IReadOnlyList<IStateStore> stores, long bytesMin, int partBytesMin = TaskSnapshots.PartBytesMin)
 {
-    /// <summary>Bytes of a snapshot in one commit: some milliseconds of work.</summary>
-    private const int PartBytes = 256 * 1024;
+    /// <summary>Bytes of a snapshot in one commit at least: a millisecond of work.</summary>
+    private const int PartBytesMin = 256 * 1024;
+
+    /// <summary>Bytes of a snapshot in one commit at most, so that it is not held up for longer than 50 ms: a serializer writes 50 MB/s and more.</summary>
+    internal const int PartBytesMax = 2 * 1024 * 1024;
 
     private long _bytesSinceBegin = long.MaxValue;
     private long _lastBytes;
@@ -39,9 +43,12 @@ internal sealed class TaskSnapshots(IReadOnlyList<IStateStore> stores, long byte
     }
 
     /// <summary>Writes the next part: per store its number, its schema, the number of operations, the operations; -1 ends it. True when it was the last.</summary>
-    public bool WritePart(ByteBuffer to)
+    /// <param name="to">The entry.</param>
+    /// <param name="commitBytes">The bytes of the commit that carries the part.</param>
+    public bool WritePart(ByteBuffer to, int commitBytes = 0)
     {
         var begin = to.Length;
+        var partBytes = (int)Math.Max(partBytesMin, Math.Min(PartBytesMax, 2L * commitBytes));
         while (_store < stores.Count && to.Length - begin < partBytes)
         {
             to.WriteInt32(_store);

@@ -7,6 +7,8 @@ namespace OrleansStreams.Processing.Operators;
 internal sealed class CogroupProcessor<TKey, TValue, TAggregate>(
     TaskContext context, CogroupNode<TKey, TValue, TAggregate> node, Emitter<TKey, CogroupedValue<TKey, TAggregate>> output) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     private readonly bool _keepsNull = node.Parents[0].KeepsNull;
     private CogroupedValue<TKey, TValue, TAggregate>? _shared;
 

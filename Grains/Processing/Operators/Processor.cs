@@ -6,6 +6,14 @@ namespace OrleansStreams.Processing.Operators;
 /// <summary>A step that takes records.</summary>
 internal abstract class Processor<TKey, TValue>
 {
+    /// <summary>
+    /// Whether a record leaves nothing in this step, also when it fails midway: it keeps nothing, and what it writes goes to the outbox, or it only reads what others keep.
+    /// </summary>
+    public virtual bool IsStateless => false;
+
+    /// <summary>Where it is noted that a record has come to this step; null for a stateless one.</summary>
+    public TaskContext? Touched { get; set; }
+
     /// <param name="raw">The source's record, whose key is still that of the step where the node before keeps it (KeepsKey); not present (IsPresent) in what timers emit.</param>
     /// <param name="timestamp">The event time.</param>
     /// <param name="key">The key.</param>
@@ -26,6 +34,11 @@ internal sealed class Emitter<TKey, TValue>
     {
         foreach (var child in _children)
         {
+            if (child.Touched is { } context)
+            {
+                context.IsTouched = true;
+            }
+
             child.Process(raw, timestamp, key, value);
         }
     }
@@ -33,6 +46,8 @@ internal sealed class Emitter<TKey, TValue>
 
 internal sealed class FilterProcessor<TKey, TValue>(Func<TKey, TValue, bool> predicate, Emitter<TKey, TValue> output) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
     {
         if (predicate(key, value))
@@ -45,6 +60,8 @@ internal sealed class FilterProcessor<TKey, TValue>(Func<TKey, TValue, bool> pre
 internal sealed class MapProcessor<TKey, TValue, TNewKey, TNewValue>(Func<TKey, TValue, (TNewKey Key, TNewValue Value)> mapper, Emitter<TNewKey, TNewValue> output)
     : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
     {
         var (newKey, newValue) = mapper(key, value);
@@ -54,12 +71,16 @@ internal sealed class MapProcessor<TKey, TValue, TNewKey, TNewValue>(Func<TKey, 
 
 internal sealed class MapValuesProcessor<TKey, TValue, TNewValue>(Func<TKey, TValue, TNewValue> mapper, Emitter<TKey, TNewValue> output) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value) => output.Emit(raw, timestamp, key, mapper(key, value));
 }
 
 internal sealed class FlatMapProcessor<TKey, TValue, TNewKey, TNewValue>(
     Func<TKey, TValue, IEnumerable<(TNewKey Key, TNewValue Value)>> mapper, Emitter<TNewKey, TNewValue> output) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
     {
         foreach (var (newKey, newValue) in mapper(key, value))
@@ -72,12 +93,16 @@ internal sealed class FlatMapProcessor<TKey, TValue, TNewKey, TNewValue>(
 /// <summary>Passes on what it gets: the meeting point of two streams.</summary>
 internal sealed class MergeProcessor<TKey, TValue>(Emitter<TKey, TValue> output) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value) => output.Emit(raw, timestamp, key, value);
 }
 
 /// <summary>Calls a function for each record and passes it on.</summary>
 internal sealed class PeekProcessor<TKey, TValue>(Action<TKey, TValue> action, Emitter<TKey, TValue> output) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
     {
         action(key, value);
@@ -88,6 +113,8 @@ internal sealed class PeekProcessor<TKey, TValue>(Action<TKey, TValue> action, E
 /// <summary>Passes a record on to the first branch whose predicate holds, or to the default one, if there is one.</summary>
 internal sealed class SplitProcessor<TKey, TValue>(SplitNode<TKey, TValue> node) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     private readonly Func<TKey, TValue, bool>?[] _predicates = [.. node.Branches.Select(branch => branch.Predicate)];
     private readonly Emitter<TKey, TValue>[] _outputs = [.. node.Branches.Select(_ => new Emitter<TKey, TValue>())];
 
@@ -110,6 +137,8 @@ internal sealed class SplitProcessor<TKey, TValue>(SplitNode<TKey, TValue> node)
 internal sealed class FlatMapValuesProcessor<TKey, TValue, TNewValue>(Func<TKey, TValue, IEnumerable<TNewValue>> mapper, Emitter<TKey, TNewValue> output)
     : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
     {
         foreach (var newValue in mapper(key, value))

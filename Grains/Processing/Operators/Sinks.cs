@@ -50,12 +50,16 @@ internal sealed class RecordWriter<TKey, TValue>(TaskContext context, Produced<T
 /// <summary>Writes records to a topic.</summary>
 internal sealed class SinkProcessor<TKey, TValue>(int topic, RecordWriter<TKey, TValue> writer) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value) => writer.Write(topic, raw, timestamp, key, value);
 }
 
 /// <summary>Writes records to every partition of a topic.</summary>
 internal sealed class BroadcastSinkProcessor<TKey, TValue>(int topic, RecordWriter<TKey, TValue> writer) : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value) => writer.WriteToAll(topic, raw, timestamp, key, value);
 }
 
@@ -63,6 +67,8 @@ internal sealed class BroadcastSinkProcessor<TKey, TValue>(int topic, RecordWrit
 internal sealed class ChoosingSinkProcessor<TKey, TValue>(ChoosingSinkNode<TKey, TValue> node, Dictionary<string, int> topics, RecordWriter<TKey, TValue> writer)
     : Processor<TKey, TValue>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
     {
         var name = node.Extractor(key, value);

@@ -122,10 +122,10 @@ internal sealed class TopicSource<TKey, TValue>(Consumed<TKey, TValue> consumed,
             return Skipped;
         }
 
-        context.Phase = RecordPhase.Passing;
         output.Emit(record, eventTime, key, value);
         if (_hasGenerator)
         {
+            context.IsTouched = true;
             Raise(_generator?.OnEvent(key, value, eventTime) ?? eventTime - consumed.Watermarks.OutOfOrdernessMs - 1);
         }
 
@@ -228,7 +228,7 @@ internal abstract class FileSource
     public abstract long Process(ReadOnlySpan<byte> line, long lineNumber);
 }
 
-internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> parser, TaskContext context, Emitter<TKey, TValue> output) : FileSource
+internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> parser, Emitter<TKey, TValue> output) : FileSource
 {
     public override long Process(ReadOnlySpan<byte> line, long lineNumber)
     {
@@ -238,7 +238,6 @@ internal sealed class FileSource<TKey, TValue>(FileLineParser<TKey, TValue> pars
             throw new StreamsException(StreamsErrorCode.InvalidTimestamp, $"The event time {timestamp} is no time in ms since the Unix epoch: correct the row, or its parser.");
         }
 
-        context.Phase = RecordPhase.Passing;
         output.Emit(default, timestamp, key, value);
         return timestamp;
     }

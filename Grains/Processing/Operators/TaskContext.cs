@@ -36,8 +36,13 @@ internal sealed class TaskContext(TaskPlan plan, WatermarkTracker watermarks, Ou
     /// <summary>Headers for what is written while a step sets them; null means those of the source's record.</summary>
     public RecordHeader[]? Headers { get; set; }
 
-    /// <summary>How far the record has come that is being processed.</summary>
-    public RecordPhase Phase { get; set; }
+    /// <summary>Whether a record is being processed, and a failure is its own; else the batch is being read, or timers run.</summary>
+    public bool IsInRecord { get; set; }
+
+    /// <summary>
+    /// Whether the record that is being processed has come to a step that keeps something: a failure may have left half a change behind it. What it has written the outbox counts.
+    /// </summary>
+    public bool IsTouched { get; set; }
 
     public long LateRecords { get; set; }
 

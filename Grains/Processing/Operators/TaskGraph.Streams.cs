@@ -15,7 +15,7 @@ internal sealed partial class TaskGraph
         _sourceSteps.Add(node, source);
     }
 
-    public void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node) => File = new FileSource<TKey, TValue>(node.Parser, _context, Output<TKey, TValue>(node));
+    public void Visit<TKey, TValue>(FileSourceNode<TKey, TValue> node) => File = new FileSource<TKey, TValue>(node.Parser, Output<TKey, TValue>(node));
 
     public void Visit<TKey, TValue>(FilterNode<TKey, TValue> node) =>
         Feed(node, new FilterProcessor<TKey, TValue>(node.Predicate, Output<TKey, TValue>(node)));
@@ -47,8 +47,7 @@ internal sealed partial class TaskGraph
 
     public void Visit<TKey, TValue, TAggregate>(WindowAggregateNode<TKey, TValue, TAggregate> node)
     {
-        var store = Keep(new WindowStore<TKey, TAggregate>(
-            node.StoreName, node.Windows.SizeMs, node.Materialized.RetentionMs, node.KeySerde, node.Materialized.ValueSerde));
+        var store = Keep(new TimedStore<TKey, TAggregate>(node.StoreName, TimedOrder.End, node.Materialized.RetentionMs, node.KeySerde, node.Materialized.ValueSerde));
         var clock = ClockOf(node);
         Add(node, new WindowProcessor<TKey, TValue, TAggregate>(clock, node, store, LateOf(clock, node.LateTopic), Output<Windowed<TKey>, TAggregate>(node)));
     }

@@ -72,7 +72,11 @@ internal sealed partial class TaskGraph : ITopologyVisitor
     }
 
     /// <summary>Hangs a step behind one node.</summary>
-    private void FeedFrom<TKey, TValue>(TopologyNode parent, Processor<TKey, TValue> processor) => ((Emitter<TKey, TValue>)_emitters[parent]).Add(processor);
+    private void FeedFrom<TKey, TValue>(TopologyNode parent, Processor<TKey, TValue> processor)
+    {
+        processor.Touched = processor.IsStateless ? null : _context;
+        ((Emitter<TKey, TValue>)_emitters[parent]).Add(processor);
+    }
 
     /// <summary>Adds a store, in the order of nodes: journals know stores by their number.</summary>
     private TStore Keep<TStore>(TStore store)

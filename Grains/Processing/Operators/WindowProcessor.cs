@@ -26,12 +26,14 @@ internal abstract class WindowProcessor<TKey, TValue> : Processor<TKey, TValue>
 internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
     StepClock clock,
     WindowAggregateNode<TKey, TValue, TAggregate> node,
-    WindowStore<TKey, TAggregate> store,
+    TimedStore<TKey, TAggregate> store,
     LateEvents late,
     Emitter<Windowed<TKey>, TAggregate> output) : WindowProcessor<TKey, TValue>, IEventTimeStep, IRestoredStep
 {
     private readonly long _size = node.Windows.SizeMs;
+    private readonly long _grace = node.Windows.GraceMs;
     private readonly long _closeDelay = node.Windows.SizeMs + node.Windows.GraceMs;
+    private readonly List<int> _closing = [];
     private readonly WindowAggregator<TKey, TValue, TAggregate> _aggregator = node.Aggregator;
     private readonly KeyBytes<TKey> _keys = new(node.KeySerde, keepsKey: true);
     private long _lastStart = long.MinValue / 2;
@@ -43,16 +45,19 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var start = StartOf(timestamp);
         if (IsLate(start))
         {
+            context.IsTouched = true;
             late.Add(raw, timestamp, 0, start, start + _size);
             return;
         }
 
-        // A value that cannot be read has changed nothing.
         CheckKey(raw);
         var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
-        context.Phase = RecordPhase.Passing;
+
+        // Neither a value nor a key that cannot be read has changed anything.
+        ref var aggregate = ref store.TouchValue(raw.Key, start, start + _size, out var window, out var isNew);
+        var key = isNew || _aggregator.UsesEvent ? ReadKey(window, isNew) : default!;
+        context.IsTouched = true;
         NextDue = Math.Min(NextDue, start + _closeDelay);
-        ref var aggregate = ref store.Touch(raw.Key, start, out var key, out var isNew);
         aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
@@ -67,31 +72,41 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
 
         // What timers emit, as a join's record without a partner, has no source record to take the key's bytes from.
         NextDue = Math.Min(NextDue, start + _closeDelay);
-        ref var aggregate = ref store.Touch(_keys.Of(raw, key), start, out var stored, out var isNew);
-        aggregate = NotNull(isNew ? _aggregator.First(stored, value) : _aggregator.Next(stored, value, aggregate));
+        ref var aggregate = ref store.TouchValue(_keys.Of(raw, key), start, start + _size, out _, out var isNew);
+        aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
     /// <summary>Closes and emits the windows whose end plus grace the watermark has reached, by end, then key bytes.</summary>
     public void OnWatermark(long watermark)
     {
-        while (store.FirstOpenStart != long.MaxValue && store.FirstOpenStart + _closeDelay <= watermark)
+        while (store.TakeExpired(watermark - _grace, _closing, out _))
         {
-            var start = store.FirstOpenStart;
-            var windows = store.FirstOpenWindows();
-            foreach (var window in windows)
+            foreach (var window in _closing)
             {
-                store.Read(window, out var key, out var aggregate);
-                output.Emit(default, start + _size - 1, new Windowed<TKey>(key, start, start + _size), aggregate);
+                var (start, end) = (store.StartOf(window), store.EndOf(window));
+                output.Emit(default, end - 1, new Windowed<TKey>(store.KeyOf(window), start, end), store.ValueOf(window));
+                store.Finish(window);
             }
-
-            store.Close(windows);
         }
 
         Restored();
     }
 
     /// <summary>Looks at the store again after it was changed from outside.</summary>
-    public void Restored() => NextDue = store.FirstOpenStart == long.MaxValue ? long.MaxValue : store.FirstOpenStart + _closeDelay;
+    public void Restored() => NextDue = store.NextExpiry is var end and not long.MaxValue ? end + _grace : long.MaxValue;
+
+    private TKey ReadKey(int window, bool isNew)
+    {
+        try
+        {
+            return store.KeptKeyOf(window);
+        }
+        catch when (isNew)
+        {
+            store.Remove(window);
+            throw;
+        }
+    }
 
     private bool IsLate(long start) => start + _closeDelay <= clock.RecordWatermark;
 

@@ -42,6 +42,12 @@ internal sealed class ChangeFeed(IServedStore store, long start) : IChangeSink
     {
         _commit = commit;
         store.ReadChanges(new ByteReader(ops), count, this);
+        Trim();
+    }
+
+    /// <summary>Forgets the oldest changes when there are too many.</summary>
+    public void Trim()
+    {
         while (_rows.Count > RowsMax || _bytes > BytesMax)
         {
             // Whoever has not seen this commit yet has missed a part of it from now on.
@@ -149,6 +155,7 @@ internal sealed class ChangeFeeds
         {
             var served = store as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{store.Name}' is read by key only and cannot be followed.");
             _feeds.Add(store, feed = new ChangeFeed(served, commit));
+            served.IsFollowed = true;
         }
 
         return feed;
@@ -163,6 +170,20 @@ internal sealed class ChangeFeeds
         }
     }
 
+    /// <summary>Lets a store forget what is beyond its retention, behind the operations of the commit.</summary>
+    public void Evict(IStateStore store, long maxEventTime)
+    {
+        if (_feeds.Count > 0 && _feeds.TryGetValue(store, out var feed))
+        {
+            store.Evict(maxEventTime, feed);
+            feed.Trim();
+        }
+        else
+        {
+            store.Evict(maxEventTime);
+        }
+    }
+
     /// <summary>Forgets feeds that nobody asks for any more.</summary>
     public void Close(Predicate<ChangeFeed> isForgotten)
     {
@@ -171,6 +192,7 @@ internal sealed class ChangeFeeds
             if (isForgotten(feed))
             {
                 _feeds.Remove(store);
+                ((IServedStore)store).IsFollowed = false;
             }
         }
     }

@@ -20,7 +20,7 @@ internal interface IStateStore
     /// <summary>A rough size of what the next commit writes.</summary>
     long PendingBytes { get; }
 
-    /// <summary>A rough size of the memory held: tables and keys exactly, objects behind values by their serialized size.</summary>
+    /// <summary>The size of the memory held: tables and keys exactly, objects behind values by their serialized size, from their commit on.</summary>
     long Bytes { get; }
 
     /// <summary>Writes the operations since the last call and begins a new commit.</summary>
@@ -30,8 +30,10 @@ internal interface IStateStore
     /// <summary>Applies operations, of a commit or of a snapshot, in their order.</summary>
     void Apply(ref ByteReader ops, int count);
 
-    /// <summary>Forgets what is kept for queries alone beyond the retention. Called after every commit with the same argument as in a replay, so that both forget the same.</summary>
-    void Evict(long maxEventTime);
+    /// <summary>Forgets what is kept for queries alone beyond the retention. Called after every commit with the same time as in a replay, so that both forget the same.</summary>
+    /// <param name="maxEventTime">The newest event time.</param>
+    /// <param name="sink">Is told which rows are gone, for nothing in the journal says so; null when nobody wants to know.</param>
+    void Evict(long maxEventTime, IChangeSink? sink = null);
 
     void BeginSnapshot();
 
@@ -39,8 +41,14 @@ internal interface IStateStore
     /// <returns>Their number and whether this was the last part.</returns>
     (int Count, bool IsLast) WriteSnapshotPart(ByteBuffer to, int maxBytes);
 
-    /// <summary>The entries of a key whose start lies in [from, to), by start; a plain store's only entry has no start and always answers.</summary>
-    void Query(ReadOnlySpan<byte> key, long from, long to, int limit, List<StateEntry> entries);
+    /// <summary>The entries of a key whose start lies in [from, to), by start and end; a plain store's only entry has no start and always answers.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="from">The first start wanted.</param>
+    /// <param name="to">The first start not wanted.</param>
+    /// <param name="limit">The most entries to answer.</param>
+    /// <param name="entries">Takes them.</param>
+    /// <param name="afterEnd">Entries that start at <paramref name="from"/> are wanted only when they end behind this.</param>
+    void Query(ReadOnlySpan<byte> key, long from, long to, int limit, List<StateEntry> entries, long afterEnd = long.MinValue);
 }
 
 /// <summary>A store that can be told which keys come next.</summary>
@@ -51,19 +59,4 @@ internal interface IKeyedStore
 
     /// <summary>Keys with these hashes (<see cref="ByteKeys.Hash(ReadOnlySpan{byte})"/>) are about to be looked up.</summary>
     void Warm(ReadOnlySpan<uint> hashes);
-}
-
-/// <summary>
-/// A change of a window store.
-/// <code>
-///  kind byte (1 open, 2 closed) | window start int64 | key length int32 | key | value length int32 | value
-/// </code>
-/// </summary>
-internal enum WindowOp : byte
-{
-    /// <summary>The open window has this aggregate now.</summary>
-    Open = 1,
-
-    /// <summary>The window closed with this aggregate.</summary>
-    Closed = 2,
 }

@@ -9,7 +9,7 @@ namespace OrleansStreams.Processing.State;
 /// a linear hash table (W. Litwin, "Linear hashing: a new tool for file and table addressing", 1980), which grows by splitting one bucket for each key that
 /// comes, in memory that is never copied. Keys of up to 8 bytes stand in their slots, longer ones in a <see cref="KeyArena"/>; slots never move.
 /// </summary>
-internal sealed class KeyTable<TPayload>
+internal sealed class KeyTable<TPayload> : ISlotKeys
 {
     private const int InlineBytes = sizeof(ulong);
     private const int NoKey = -1;
@@ -93,6 +93,18 @@ internal sealed class KeyTable<TPayload>
         foreach (var slot in slots)
         {
             sum += slot >= 0 ? _slots[slot].Length : 0;
+        }
+
+        return sum;
+    }
+
+    /// <summary>As <see cref="Warm(ReadOnlySpan{uint})"/>, for slots that are known.</summary>
+    public int Warm(ReadOnlySpan<int> slots)
+    {
+        var sum = 0;
+        foreach (var slot in slots)
+        {
+            sum += _slots[slot].Length;
         }
 
         return sum;

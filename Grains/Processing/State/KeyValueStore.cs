@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
 using OrleansStreams.Records;
 
 namespace OrleansStreams.Processing.State;
@@ -22,7 +23,8 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     private const byte Deleted = 2;
     private const byte Stored = 4;
 
-    private const int EstimatedOpBytes = 64;
+    // A kind and a length.
+    private const int OpHeadBytes = 5;
 
     // See KeyTable.Warm.
     private const int KeysAhead = 32;
@@ -38,6 +40,7 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     private int _deleted;
     private int _snapshotAt;
     private int _snapshotEnd;
+    private bool _keepsOrder;
 
     public string Name => name;
 
@@ -47,9 +50,11 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
 
     public long Entries => _table.Count - _deleted;
 
-    public long PendingBytes => (long)_dirty.Count * EstimatedOpBytes;
+    public long PendingBytes => _values.PendingBytes(_dirty.Count);
 
-    public long Bytes => _table.Bytes + _values.BytesOf(_table.Count);
+    public long Bytes => _table.Bytes + _values.Bytes;
+
+    public bool IsFollowed { get; set; }
 
     public ISerde<TKey> KeySerde => keySerde;
 
@@ -135,24 +140,49 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     {
         _ordered?.Remove(slot);
         _table[slot] = default;
+        _values.Forget(slot);
         _table.FlagsOf(slot) |= Deleted;
         _deleted++;
         MarkDirty(slot);
     }
 
     /// <summary>
-    /// The slots of the keys in [from, to) in the order of their bytes, or against it; null is no bound. The first call sorts all keys, and from then on every new key costs some
-    /// 100 ns more. The store may be changed meanwhile: keys that come or go are met or not.
+    /// The slots of the keys in [from, to) in the order of their bytes, or against it; null is no bound. Unless the order is kept, the first call brings all keys into it, and from then on every new key
+    /// costs some 100 ns more. The store may be changed meanwhile: keys that come or go are met or not.
     /// </summary>
-    public IEnumerable<int> Range(byte[]? from = null, byte[]? to = null, bool isDescending = false) => Ordered().Range(from, to, isDescending);
+    public IEnumerable<int> Range(byte[]? from = null, byte[]? to = null, bool isDescending = false)
+    {
+        _keepsOrder = true;
+        Order(int.MaxValue);
+        return _ordered!.Range(from, to, isDescending);
+    }
+
+    /// <summary>Keeps the order of keys from the beginning, so that the first range after a restore costs no more than others.</summary>
+    public void KeepOrder()
+    {
+        _keepsOrder = true;
+        Order(int.MaxValue);
+    }
+
+    public bool Order(int slotsMax) => (_ordered ??= new OrderedSlots(_table, slot => _table.IsUsed(slot) && !Is(slot, Deleted))).Build(slotsMax);
+
+    public void DropOrder() => _ordered = _keepsOrder ? _ordered : null;
 
     public void Warm(ReadOnlySpan<uint> hashes) => _table.Warm(hashes);
 
     public int DrainOps(ByteBuffer to)
     {
         var count = 0;
-        foreach (var slot in _dirty)
+        var begin = to.Length;
+        var dirty = CollectionsMarshal.AsSpan(_dirty);
+        for (var at = 0; at < dirty.Length; at++)
         {
+            if (at % KeysAhead == 0)
+            {
+                _table.Warm(dirty.Slice(at, Math.Min(KeysAhead, dirty.Length - at)));
+            }
+
+            var slot = dirty[at];
             if (Is(slot, Deleted))
             {
                 if (Is(slot, Stored))
@@ -173,33 +203,45 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
         }
 
         _dirty.Clear();
+        _values.LearnOps(to.Length - begin, count);
         return count;
     }
 
     public void Apply(ref ByteReader ops, int count)
     {
-        for (var ahead = 0; count > 0; count--, ahead--)
+        var bytes = 0L;
+        var left = count;
+        for (var ahead = 0; left > 0; left--, ahead--)
         {
             if (ahead == 0)
             {
-                WarmNext(ops, count);
+                WarmNext(ops, left);
                 ahead = KeysAhead;
             }
 
             var kind = ops.ReadByte();
             var key = ops.ReadBlock();
+            bytes += OpHeadBytes + key.Length;
             switch (kind)
             {
                 case PutOp:
-                    var value = _values.ReadBlock(ref ops);
-                    var slot = _table.FindOrAdd(key, out _);
-                    _table[slot] = value;
+                    var value = ops.ReadBlock();
+                    var slot = _table.FindOrAdd(key, out var isNew);
+                    _table[slot] = _values.Read(value, slot);
                     _table.FlagsOf(slot) = Stored;
+                    bytes += sizeof(int) + value.Length;
+                    if (isNew)
+                    {
+                        _ordered?.Add(slot);
+                    }
+
                     break;
                 case DeleteOp:
                     slot = _table.Find(key);
                     if (slot >= 0)
                     {
+                        _ordered?.Remove(slot);
+                        _values.Forget(slot);
                         _table.Remove(slot);
                     }
 
@@ -209,10 +251,10 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
             }
         }
 
-        _ordered = null;
+        _values.LearnOps(bytes, count);
     }
 
-    public void Evict(long maxEventTime)
+    public void Evict(long maxEventTime, IChangeSink? sink)
     {
         // Nothing is kept for queries alone.
     }
@@ -242,7 +284,7 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
         return (count, _snapshotAt >= _snapshotEnd);
     }
 
-    public void Query(ReadOnlySpan<byte> key, long from, long to, int limit, List<StateEntry> entries)
+    public void Query(ReadOnlySpan<byte> key, long from, long to, int limit, List<StateEntry> entries, long afterEnd)
     {
         var slot = Find(key);
         if (slot >= 0 && entries.Count < limit)
@@ -253,16 +295,16 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
 
     public void Scan(StorePage page)
     {
-        foreach (var slot in Range(page.FromKey, page.ToKey))
+        foreach (var slot in _ordered!.Range(page.FromKey, page.ToKey, isDescending: false))
         {
-            if (page.IsFull)
+            if (page.Offer(_table.KeyOf(slot), -1, -1))
             {
-                return;
+                page.Add(_table.KeyOf(slot), -1, -1, false, _values.ToArray(_table[slot]!));
             }
 
-            if (page.Wants(_table.KeyOf(slot), -1, -1))
+            if (page.IsDone)
             {
-                page.Add(_table.KeyOf(slot), -1, -1, false, () => _values.ToArray(_table[slot]!));
+                return;
             }
         }
     }
@@ -300,26 +342,6 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
         _table.Warm(hashes);
     }
 
-    private OrderedSlots Ordered()
-    {
-        if (_ordered is { } ordered)
-        {
-            return ordered;
-        }
-
-        var slots = new List<int>(_table.Count);
-        for (var slot = 0; slot < _table.SlotCount; slot++)
-        {
-            if (_table.IsUsed(slot) && !Is(slot, Deleted))
-            {
-                slots.Add(slot);
-            }
-        }
-
-        return _ordered = new OrderedSlots(
-            slots, (slot, key) => _table.KeyOf(slot).SequenceCompareTo(key), (x, y) => _table.KeyOf(x).SequenceCompareTo(_table.KeyOf(y)), slot => _table.KeyOf(slot).ToArray());
-    }
-
     private bool Is(int slot, byte flag) => (_table.FlagsOf(slot) & flag) != 0;
 
     private void MarkDirty(int slot)
@@ -336,6 +358,6 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     {
         to.WriteByte(PutOp);
         to.WriteBlock(_table.KeyOf(slot));
-        _values.WriteBlock(to, _table[slot]!);
+        _values.Write(to, slot, _table[slot]!);
     }
 }

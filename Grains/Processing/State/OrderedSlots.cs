@@ -1,67 +1,98 @@
+using System.Buffers.Binary;
+
 namespace OrleansStreams.Processing.State;
 
+/// <summary>The keys of slots.</summary>
+internal interface ISlotKeys
+{
+    /// <summary>Slots in use or free: every key's slot is below.</summary>
+    int SlotCount { get; }
+
+    /// <summary>The key of a slot that has one.</summary>
+    ReadOnlySpan<byte> KeyOf(int slot);
+}
+
 /// <summary>
-/// Slots in the order of their keys' bytes: sorted leaves in a sorted list. Made when somebody first asks for an order, and kept up from then on: most stores are
-/// never asked, and shall not pay for it. A key costs a search and the shift of half a leaf; a leaf that is split, once in some hundred keys, shifts the list of leaves.
+/// Slots in the order of their keys' bytes: sorted leaves in a sorted list. Made when somebody first asks for an order, some slots at a time, and kept up from then on: most stores are
+/// never asked, and shall not pay for it, and no store shall stand still for it. The slots below a cursor are in it, those from there on are not looked at; when the cursor has come to the end, all are
+/// in it. A key costs a search and the shift of half a leaf, whose first eight bytes stand in the leaf; a leaf that is split, once in some hundred keys, shifts the list of leaves.
 /// </summary>
-internal sealed class OrderedSlots
+/// <param name="keys">The keys.</param>
+/// <param name="isListed">Whether a slot belongs to the order, for the slots that the cursor comes to.</param>
+internal sealed class OrderedSlots(ISlotKeys keys, Func<int, bool> isListed)
 {
     private const int LeafMax = 512;
 
-    private readonly Func<int, byte[]> _copyKey;
-    private readonly Comparison<int> _compare;
-    private readonly KeyOrder _order;
-    private readonly List<List<int>> _leaves = [];
+    private readonly List<Leaf> _leaves = [];
+    private readonly List<ulong> _firsts = [];
+    private readonly List<(ulong Prefix, int Slot)> _batch = [];
+    private int _cursor;
     private int _version;
 
-    /// <param name="slots">All slots of keys.</param>
-    /// <param name="order">Compares a slot's key with bytes.</param>
-    /// <param name="compare">Compares the keys of two slots.</param>
-    /// <param name="copyKey">The key of a slot.</param>
-    public OrderedSlots(List<int> slots, KeyOrder order, Comparison<int> compare, Func<int, byte[]> copyKey)
+    /// <summary>Whether all keys are in it.</summary>
+    public bool IsComplete { get; private set; }
+
+    /// <summary>Takes up the next slots.</summary>
+    /// <param name="slotsMax">How many of them to look at.</param>
+    /// <returns><see cref="IsComplete"/>.</returns>
+    public bool Build(int slotsMax)
     {
-        _order = order;
-        _compare = compare;
-        _copyKey = copyKey;
-        slots.Sort(compare);
-        for (var at = 0; at < slots.Count; at += LeafMax / 2)
+        if (IsComplete)
         {
-            _leaves.Add(slots.GetRange(at, Math.Min(LeafMax / 2, slots.Count - at)));
+            return true;
         }
+
+        var end = (int)Math.Min(keys.SlotCount, (long)_cursor + slotsMax);
+        for (; _cursor < end; _cursor++)
+        {
+            if (isListed(_cursor))
+            {
+                _batch.Add((PrefixOf(keys.KeyOf(_cursor)), _cursor));
+            }
+        }
+
+        // Neighbours go to the same leaves, which the processor has at hand then.
+        _batch.Sort(CompareSlots);
+        foreach (var (_, slot) in _batch)
+        {
+            Insert(slot);
+        }
+
+        _batch.Clear();
+        return IsComplete = _cursor == keys.SlotCount;
     }
 
-    /// <summary>Compares a slot's key with bytes.</summary>
-    public delegate int KeyOrder(int slot, ReadOnlySpan<byte> key);
-
+    /// <summary>A slot has got a key.</summary>
     public void Add(int slot)
     {
-        _version++;
-        if (_leaves.Count == 0)
+        if (IsComplete || slot < _cursor)
         {
-            _leaves.Add([slot]);
-            return;
-        }
-
-        var number = LeafOf(slot);
-        var leaf = _leaves[number];
-        leaf.Insert(~IndexIn(leaf, slot), slot);
-        if (leaf.Count > LeafMax)
-        {
-            _leaves.Insert(number + 1, leaf.GetRange(LeafMax / 2, leaf.Count - (LeafMax / 2)));
-            leaf.RemoveRange(LeafMax / 2, leaf.Count - (LeafMax / 2));
+            Insert(slot);
         }
     }
 
     /// <summary>Removes a slot whose key is still there.</summary>
     public void Remove(int slot)
     {
+        if (!IsComplete && slot >= _cursor)
+        {
+            return;
+        }
+
         _version++;
-        var number = LeafOf(slot);
+        var key = keys.KeyOf(slot);
+        var prefix = PrefixOf(key);
+        var number = LeafOf(prefix, key);
         var leaf = _leaves[number];
-        leaf.RemoveAt(IndexIn(leaf, slot));
+        leaf.RemoveAt(leaf.LowerBound(this, prefix, key, isInclusive: true));
         if (leaf.Count == 0)
         {
             _leaves.RemoveAt(number);
+            _firsts.RemoveAt(number);
+        }
+        else
+        {
+            _firsts[number] = leaf.Prefixes[0];
         }
     }
 
@@ -75,14 +106,14 @@ internal sealed class OrderedSlots
         var (leaf, index) = isDescending ? BeforeLowerBound(to) : LowerBound(from, isInclusive: true);
         while (leaf >= 0 && leaf < _leaves.Count)
         {
-            var slot = _leaves[leaf][index];
+            var slot = _leaves[leaf].Slots[index];
             var bound = isDescending ? from : to;
-            if (bound is not null && (isDescending ? _order(slot, bound) < 0 : _order(slot, bound) >= 0))
+            if (bound is not null && keys.KeyOf(slot).SequenceCompareTo(bound) is var order && (isDescending ? order < 0 : order >= 0))
             {
                 yield break;
             }
 
-            var key = _copyKey(slot);
+            var key = keys.KeyOf(slot).ToArray();
             yield return slot;
             if (version != _version)
             {
@@ -100,6 +131,31 @@ internal sealed class OrderedSlots
         }
     }
 
+    private void Insert(int slot)
+    {
+        _version++;
+        var key = keys.KeyOf(slot);
+        var prefix = PrefixOf(key);
+        if (_leaves.Count == 0)
+        {
+            _leaves.Add(new Leaf());
+            _firsts.Add(prefix);
+        }
+
+        var number = LeafOf(prefix, key);
+        var leaf = _leaves[number];
+        if (leaf.Count == LeafMax)
+        {
+            var upper = leaf.Split();
+            _leaves.Insert(number + 1, upper);
+            _firsts.Insert(number + 1, upper.Prefixes[0]);
+            (number, leaf) = Compare(upper.Prefixes[0], upper.Slots[0], prefix, key) <= 0 ? (number + 1, upper) : (number, leaf);
+        }
+
+        leaf.Insert(leaf.LowerBound(this, prefix, key, isInclusive: true), prefix, slot);
+        _firsts[number] = leaf.Prefixes[0];
+    }
+
     private (int Leaf, int Index) LowerBound(byte[]? key, bool isInclusive)
     {
         if (key is null || _leaves.Count == 0)
@@ -107,36 +163,10 @@ internal sealed class OrderedSlots
             return (0, 0);
         }
 
-        var (low, high) = (0, _leaves.Count - 1);
-        while (low < high)
-        {
-            var middle = (low + high) / 2;
-            if (IsBelow(_leaves[middle][^1], key, isInclusive))
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                high = middle;
-            }
-        }
-
-        var leaf = _leaves[low];
-        var (first, last) = (0, leaf.Count);
-        while (first < last)
-        {
-            var middle = (first + last) / 2;
-            if (IsBelow(leaf[middle], key, isInclusive))
-            {
-                first = middle + 1;
-            }
-            else
-            {
-                last = middle;
-            }
-        }
-
-        return first < leaf.Count ? (low, first) : (low + 1, 0);
+        var prefix = PrefixOf(key);
+        var number = LeafOf(prefix, key);
+        var index = _leaves[number].LowerBound(this, prefix, key, isInclusive);
+        return index < _leaves[number].Count ? (number, index) : (number + 1, 0);
     }
 
     private (int Leaf, int Index) BeforeLowerBound(byte[]? key)
@@ -145,19 +175,15 @@ internal sealed class OrderedSlots
         return index > 0 ? (leaf, index - 1) : leaf > 0 ? (leaf - 1, _leaves[leaf - 1].Count - 1) : (-1, 0);
     }
 
-    private bool IsBelow(int slot, byte[] key, bool isInclusive)
-    {
-        var order = _order(slot, key);
-        return isInclusive ? order < 0 : order <= 0;
-    }
-
-    private int LeafOf(int slot)
+    /// <summary>The last leaf that begins at or before a key, or the first one.</summary>
+    private int LeafOf(ulong prefix, ReadOnlySpan<byte> key)
     {
         var (low, high) = (0, _leaves.Count - 1);
         while (low < high)
         {
             var middle = (low + high + 1) / 2;
-            if (_compare(_leaves[middle][0], slot) <= 0)
+            var first = _firsts[middle];
+            if (first < prefix || (first == prefix && keys.KeyOf(_leaves[middle].Slots[0]).SequenceCompareTo(key) <= 0))
             {
                 low = middle;
             }
@@ -170,28 +196,78 @@ internal sealed class OrderedSlots
         return low;
     }
 
-    private int IndexIn(List<int> leaf, int slot)
-    {
-        var (low, high) = (0, leaf.Count - 1);
-        while (low <= high)
-        {
-            var middle = (low + high) / 2;
-            var order = _compare(leaf[middle], slot);
-            if (order == 0)
-            {
-                return middle;
-            }
+    private int Compare(ulong slotPrefix, int slot, ulong prefix, ReadOnlySpan<byte> key) =>
+        slotPrefix != prefix ? slotPrefix.CompareTo(prefix) : keys.KeyOf(slot).SequenceCompareTo(key);
 
-            if (order < 0)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                high = middle - 1;
-            }
+    private int CompareSlots((ulong Prefix, int Slot) x, (ulong Prefix, int Slot) y) =>
+        x.Prefix != y.Prefix ? x.Prefix.CompareTo(y.Prefix) : keys.KeyOf(x.Slot).SequenceCompareTo(keys.KeyOf(y.Slot));
+
+    /// <summary>The first eight bytes of a key, as a number that has their order; equal ones say nothing.</summary>
+    private static ulong PrefixOf(ReadOnlySpan<byte> key)
+    {
+        if (key.Length >= sizeof(ulong))
+        {
+            return BinaryPrimitives.ReadUInt64BigEndian(key);
         }
 
-        return ~low;
+        Span<byte> padded = stackalloc byte[sizeof(ulong)];
+        padded.Clear();
+        key.CopyTo(padded);
+        return BinaryPrimitives.ReadUInt64BigEndian(padded);
+    }
+
+    private sealed class Leaf
+    {
+        public ulong[] Prefixes { get; } = new ulong[LeafMax];
+
+        public int[] Slots { get; } = new int[LeafMax];
+
+        public int Count { get; private set; }
+
+        /// <summary>The first index at or behind a key, or behind it.</summary>
+        public int LowerBound(OrderedSlots order, ulong prefix, ReadOnlySpan<byte> key, bool isInclusive)
+        {
+            var (low, high) = (0, Count);
+            while (low < high)
+            {
+                var middle = (low + high) / 2;
+                var difference = order.Compare(Prefixes[middle], Slots[middle], prefix, key);
+                if (isInclusive ? difference < 0 : difference <= 0)
+                {
+                    low = middle + 1;
+                }
+                else
+                {
+                    high = middle;
+                }
+            }
+
+            return low;
+        }
+
+        public void Insert(int at, ulong prefix, int slot)
+        {
+            Array.Copy(Prefixes, at, Prefixes, at + 1, Count - at);
+            Array.Copy(Slots, at, Slots, at + 1, Count - at);
+            (Prefixes[at], Slots[at]) = (prefix, slot);
+            Count++;
+        }
+
+        public void RemoveAt(int at)
+        {
+            Count--;
+            Array.Copy(Prefixes, at + 1, Prefixes, at, Count - at);
+            Array.Copy(Slots, at + 1, Slots, at, Count - at);
+        }
+
+        /// <summary>Gives its upper half to a leaf of its own.</summary>
+        public Leaf Split()
+        {
+            var upper = new Leaf { Count = Count / 2 };
+            Count -= upper.Count;
+            Array.Copy(Prefixes, Count, upper.Prefixes, 0, upper.Count);
+            Array.Copy(Slots, Count, upper.Slots, 0, upper.Count);
+            return upper;
+        }
     }
 }

@@ -8,7 +8,18 @@ internal interface IServedStore
     /// <summary>The name of the serde of its keys; null when it is not known.</summary>
     string? KeySerde { get; }
 
-    /// <summary>Offers every entry of the page's range, with its value only where the page wants it.</summary>
+    /// <summary>Whether somebody follows its changes, so that it has to know which rows it removes.</summary>
+    bool IsFollowed { get; set; }
+
+    /// <summary>Brings the order of its keys on, which a scan needs, and begins it when there is none.</summary>
+    /// <param name="slotsMax">How many keys to look at, at most.</param>
+    /// <returns>Whether it is complete. It stays so until <see cref="DropOrder"/>.</returns>
+    bool Order(int slotsMax);
+
+    /// <summary>Forgets the order of its keys, unless its own operator needs it.</summary>
+    void DropOrder();
+
+    /// <summary>Offers the page, in its order, the entries of its range until it is done. The order must be complete.</summary>
     void Scan(StorePage page);
 
     /// <summary>Tells what operations have done that <see cref="IStateStore.DrainOps"/> has just written.</summary>
@@ -16,11 +27,14 @@ internal interface IServedStore
 }
 
 /// <summary>
-/// Collects one page of a store's entries in the order of key bytes, window start and window end. A store that has no such order offers all that it has; the page keeps the first of
-/// them in a heap no larger than the page, so that its memory does not depend on the store's size. Its time does: a page of windows costs a walk over the windows (some 50 ns each).
+/// Collects one page of a store's entries, which come in the order of key bytes, window start and window end. However many of them the page does not want, it looks at a bounded number: then it ends
+/// with fewer rows, or none, and says where to go on.
 /// </summary>
 internal sealed class StorePage
 {
+    /// <summary>Entries that a page looks at, wanted or not: some milliseconds.</summary>
+    internal const int StepsMax = 20_000;
+
     /// <summary>Bytes of keys and values at which a page ends before its limit, because it travels as one message.</summary>
     private const int BytesMax = 4 * 1024 * 1024;
 
@@ -28,8 +42,9 @@ internal sealed class StorePage
     private readonly byte[] _toKey;
     private readonly int _limit;
     private readonly StorePosition? _after;
-    private readonly PriorityQueue<Entry, StorePosition> _first = new(Comparer<StorePosition>.Create((x, y) => y.CompareTo(x)));
-    private StorePosition? _last;
+    private readonly List<StoreRow> _rows = [];
+    private ReadOnlyMemory<byte> _continuation;
+    private long _bytes;
 
     /// <exception cref="StreamsException">InvalidRequest for a continuation that is none.</exception>
     public StorePage(StoreScan scan)
@@ -54,62 +69,53 @@ internal sealed class StorePage
     /// <summary>The first key not wanted, or null.</summary>
     public byte[]? ToKey => _toKey.Length == 0 ? null : _toKey;
 
-    /// <summary>Whether there is more than the page takes, so that keys behind those it has need not be offered.</summary>
-    public bool IsFull => _first.Count > _limit;
+    /// <summary>Whether it takes nothing more.</summary>
+    public bool IsDone { get; private set; }
 
-    /// <summary>Whether an entry belongs to the page, as far as is known yet.</summary>
-    public bool Wants(ReadOnlySpan<byte> key, long start, long end)
+    /// <summary>Entries that it has looked at.</summary>
+    public int Steps { get; private set; }
+
+    /// <summary>The first window start of a key that is not behind the page.</summary>
+    public long FirstStartOf(ReadOnlySpan<byte> key) => _after is { } after && key.SequenceEqual(after.Key) ? Math.Max(FromMs, after.Start) : FromMs;
+
+    /// <summary>Looks at the next entry: whether it is one of the page's, which then must be added.</summary>
+    public bool Offer(ReadOnlySpan<byte> key, long start, long end)
     {
-        if (key.SequenceCompareTo(_fromKey) < 0 || (_toKey.Length > 0 && key.SequenceCompareTo(_toKey) >= 0))
+        if (_rows.Count == _limit || _bytes >= BytesMax)
         {
+            _continuation = StorePosition.Of(_rows[^1]).ToBytes();
+            IsDone = true;
             return false;
         }
 
-        return (_after is not { } after || after.CompareTo(key, start, end) < 0) && (!IsFull || _last is not { } last || last.CompareTo(key, start, end) > 0);
-    }
-
-    /// <summary>Whether a window's start lies in the range.</summary>
-    public bool WantsStart(long start) => start >= FromMs && start < ToMs;
-
-    /// <summary>Adds an entry that is wanted. Its value is asked for only if it stays.</summary>
-    public void Add(ReadOnlySpan<byte> key, long start, long end, bool isFinal, Func<ReadOnlyMemory<byte>> value)
-    {
-        var position = new StorePosition(key.ToArray(), start, end);
-        _first.Enqueue(new Entry(position, isFinal, value), position);
-
-        // One more than the limit is kept: that there is one says that there is another page.
-        if (_first.Count > _limit + 1)
+        if (++Steps >= StepsMax)
         {
-            _first.Dequeue();
+            _continuation = new StorePosition(key.ToArray(), start, end).ToBytes();
+            IsDone = true;
         }
 
-        _last = _first.Peek().Position;
+        return _after is not { } after || after.CompareTo(key, start, end) < 0;
     }
 
-    /// <summary>The rows, and the position of the last of them when there are more.</summary>
-    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation) Take()
+    /// <summary>Looks at the end of a key's entries that are wanted, of which there may have been none.</summary>
+    public void Pass(ReadOnlySpan<byte> key)
     {
-        var entries = _first.UnorderedItems.Select(item => item.Element).OrderBy(entry => entry.Position).ToList();
-        var rows = new List<StoreRow>(Math.Min(entries.Count, _limit));
-        var bytes = 0L;
-        foreach (var entry in entries)
+        if (!IsDone && ++Steps >= StepsMax)
         {
-            if (rows.Count == _limit || bytes >= BytesMax)
-            {
-                var last = rows[^1];
-                return (rows, StorePosition.Of(last).ToBytes());
-            }
-
-            var position = entry.Position;
-            var value = entry.Value();
-            rows.Add(new StoreRow(position.Key, position.Start, position.End, value, entry.IsFinal));
-            bytes += position.Key.Length + value.Length;
+            _continuation = new StorePosition(key.ToArray(), long.MaxValue, long.MaxValue).ToBytes();
+            IsDone = true;
         }
-
-        return (rows, default);
     }
 
-    private readonly record struct Entry(StorePosition Position, bool IsFinal, Func<ReadOnlyMemory<byte>> Value);
+    /// <summary>Adds the entry that was offered.</summary>
+    public void Add(ReadOnlySpan<byte> key, long start, long end, bool isFinal, byte[] value)
+    {
+        _rows.Add(new StoreRow(key.ToArray(), start, end, value, isFinal));
+        _bytes += key.Length + value.Length;
+    }
+
+    /// <summary>The rows, and the position up to which all entries were looked at when there may be more.</summary>
+    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation) Take() => (_rows, _continuation);
 }
 
 /// <summary>
@@ -130,9 +136,7 @@ internal readonly record struct StorePosition(byte[] Key, long Start, long End) 
     public ReadOnlyMemory<byte> ToBytes()
     {
         var bytes = new byte[16 + Key.Length];
-        BinaryPrimitives.WriteInt64LittleEndian(bytes, Start);
-        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(8), End);
-        Key.CopyTo(bytes, 16);
+        StoreContinuation.WritePosition(bytes, Key, Start, End);
         return bytes;
     }
 

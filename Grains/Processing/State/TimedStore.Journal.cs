@@ -8,7 +8,13 @@ internal sealed partial class TimedStore<TKey, TValue>
     private const byte RemoveOp = 3;
     private const byte FinishOp = 4;
     private const byte ExpireOp = 5;
-    private const int EstimatedOpBytes = 80;
+    // A kind, two times and a length.
+    private const int OpHeadBytes = 21;
+
+    // Rows of one expiry that are told one by one; when they are more, whoever follows the store reads it again.
+    private const int ExpiredRowsMax = 100_000;
+    private const int ExpiredBytesMax = 16 * 1024 * 1024;
+
 
     /// <summary>Finished entries kept at most, whatever the retention.</summary>
     private const int FinishedMax = 1_000_000;
@@ -16,6 +22,10 @@ internal sealed partial class TimedStore<TKey, TValue>
     // A part of a snapshot may meet nothing but free slots.
     private const int SlotsPerPartMax = 1 << 20;
 
+    // What has expired since the last commit, for who follows the store: start, end, key of each row.
+    private readonly ByteBuffer _expiredRows = new();
+    private int _expiredRowCount;
+    private bool _isExpiryUntold;
     private int _snapshotAt;
     private int _snapshotEnd;
 
@@ -27,7 +37,8 @@ internal sealed partial class TimedStore<TKey, TValue>
         _removedOpCount = 0;
 
         // What is finished does not expire any more, what is put now has not expired.
-        count += DrainEntries(to, areFinished: true);
+        var begin = to.Length;
+        var entries = DrainEntries(to, areFinished: true);
         if (_expiredTo != long.MinValue)
         {
             to.WriteByte(ExpireOp);
@@ -36,14 +47,21 @@ internal sealed partial class TimedStore<TKey, TValue>
             count++;
         }
 
-        count += DrainEntries(to, areFinished: false);
+        entries += DrainEntries(to, areFinished: false);
+        _values.LearnOps(to.Length - begin, entries);
         _dirty.Clear();
-        return count;
+        if (!IsFollowed)
+        {
+            ForgetExpired();
+        }
+
+        return count + entries;
     }
 
     public void Apply(ref ByteReader ops, int count)
     {
-        for (; count > 0; count--)
+        var bytes = 0L;
+        for (var left = count; left > 0; left--)
         {
             var kind = ops.ReadByte();
             var start = ops.ReadInt64();
@@ -55,9 +73,12 @@ internal sealed partial class TimedStore<TKey, TValue>
 
             var end = ops.ReadInt64();
             var key = ops.ReadBlock();
+            bytes += OpHeadBytes + key.Length;
             if (kind is PutOp or PutFinishedOp)
             {
-                ApplyPut(key, start, end, _values.ReadBlock(ref ops), kind == PutFinishedOp);
+                var value = ops.ReadBlock();
+                bytes += sizeof(int) + value.Length;
+                ApplyPut(key, start, end, value, kind == PutFinishedOp);
                 continue;
             }
 
@@ -78,10 +99,12 @@ internal sealed partial class TimedStore<TKey, TValue>
             }
         }
 
+        _values.LearnOps(bytes, count);
         ForgetChanges();
     }
 
-    public void Evict(long maxEventTime)
+    // Called behind a commit or a replay, so that the journal knows what is finished: a replay then evicts the same.
+    public void Evict(long maxEventTime, IChangeSink? sink)
     {
         while (_finished.Count > 0)
         {
@@ -96,12 +119,7 @@ internal sealed partial class TimedStore<TKey, TValue>
             Dequeued(entry);
             if (_entries[entry].QueuedAt == time && IsLive(entry) && IsFinished(entry))
             {
-                if ((_entries[entry].State & EntryStates.Listed) != 0)
-                {
-                    // The journal has it as one that is not finished yet.
-                    NoteRemoved(entry);
-                }
-
+                sink?.Remove(KeyBytesOf(entry), StartOf(entry), EndOf(entry));
                 Drop(entry);
             }
             else
@@ -136,22 +154,13 @@ internal sealed partial class TimedStore<TKey, TValue>
         return (count, _snapshotAt >= _snapshotEnd);
     }
 
-    public void Query(ReadOnlySpan<byte> key, long from, long to, int limit, List<StateEntry> entries)
+    public void Query(ReadOnlySpan<byte> key, long from, long to, int limit, List<StateEntry> entries, long afterEnd)
     {
         for (var entry = FirstFrom(key, from); entry >= 0 && StartOf(entry) < to && entries.Count < limit; entry = Next(entry))
         {
-            entries.Add(new StateEntry(StartOf(entry), EndOf(entry), _values.ToArray(_entries[entry].Value!), IsFinished(entry)));
-        }
-    }
-
-    public void Scan(StorePage page)
-    {
-        for (var entry = 0; entry < _entries.Count; entry++)
-        {
-            if (IsLive(entry) && page.WantsStart(StartOf(entry)) && page.Wants(KeyBytesOf(entry), StartOf(entry), EndOf(entry)))
+            if (StartOf(entry) != from || EndOf(entry) > afterEnd || afterEnd == long.MinValue)
             {
-                var found = entry;
-                page.Add(KeyBytesOf(entry), StartOf(entry), EndOf(entry), IsFinished(entry), () => _values.ToArray(_entries[found].Value!));
+                entries.Add(new StateEntry(StartOf(entry), EndOf(entry), _values.ToArray(_entries[entry].Value!), IsFinished(entry)));
             }
         }
     }
@@ -164,7 +173,7 @@ internal sealed partial class TimedStore<TKey, TValue>
             var start = ops.ReadInt64();
             if (kind == ExpireOp)
             {
-                sink.Forget();
+                TellExpired(sink);
                 continue;
             }
 
@@ -183,6 +192,51 @@ internal sealed partial class TimedStore<TKey, TValue>
                 sink.Remove(key, start, end);
             }
         }
+    }
+
+    /// <summary>Notes an entry that is about to expire, when somebody follows the store: the journal does not say which ones do.</summary>
+    private void NoteExpired(int entry)
+    {
+        if ((_entries[entry].State & EntryStates.Stored) == 0)
+        {
+            return;
+        }
+
+        if (!IsFollowed || _expiredRowCount == ExpiredRowsMax || _expiredRows.Length >= ExpiredBytesMax)
+        {
+            _isExpiryUntold = true;
+            return;
+        }
+
+        _expiredRows.WriteInt64(_entries[entry].Start);
+        _expiredRows.WriteInt64(_entries[entry].End);
+        _expiredRows.WriteBlock(KeyBytesOf(entry));
+        _expiredRowCount++;
+    }
+
+    private void TellExpired(IChangeSink sink)
+    {
+        if (_isExpiryUntold)
+        {
+            sink.Forget();
+        }
+        else
+        {
+            for (var rows = new ByteReader(_expiredRows.Span); !rows.IsAtEnd;)
+            {
+                var (start, end) = (rows.ReadInt64(), rows.ReadInt64());
+                sink.Remove(rows.ReadBlock(), start, end);
+            }
+        }
+
+        ForgetExpired();
+    }
+
+    private void ForgetExpired()
+    {
+        _expiredRows.Clear();
+        _expiredRowCount = 0;
+        _isExpiryUntold = false;
     }
 
     private int DrainEntries(ByteBuffer to, bool areFinished)
@@ -219,10 +273,10 @@ internal sealed partial class TimedStore<TKey, TValue>
         return count;
     }
 
-    private void ApplyPut(ReadOnlySpan<byte> key, long start, long end, TValue value, bool isFinished)
+    private void ApplyPut(ReadOnlySpan<byte> key, long start, long end, ReadOnlySpan<byte> value, bool isFinished)
     {
         var entry = FindOrAdd(key, start, end, out _);
-        _entries[entry].Value = value;
+        _entries[entry].Value = _values.Read(value, entry);
         if (isFinished && !IsFinished(entry))
         {
             Finish(entry);
@@ -233,6 +287,7 @@ internal sealed partial class TimedStore<TKey, TValue>
     private void ForgetChanges()
     {
         _expiredTo = long.MinValue;
+        ForgetExpired();
         _removedOps.Clear();
         _removedOpCount = 0;
         foreach (var entry in _dirty)
@@ -254,7 +309,7 @@ internal sealed partial class TimedStore<TKey, TValue>
     private void WritePut(ByteBuffer to, int entry)
     {
         WriteIdentity(to, IsFinished(entry) ? PutFinishedOp : PutOp, entry);
-        _values.WriteBlock(to, _entries[entry].Value!);
+        _values.Write(to, entry, _entries[entry].Value!);
     }
 
     private void WriteIdentity(ByteBuffer to, byte kind, int entry)
@@ -365,9 +420,10 @@ internal sealed partial class TimedStore<TKey, TValue>
         dropped.State &= EntryStates.Listed;
         dropped.Value = default;
         dropped.QueuedAt = NotQueued;
+        _values.Forget(entry);
         if (_keys[key].First < 0)
         {
-            _keys.Remove(key);
+            RemoveKey(key);
         }
 
         FreeIfUnused(entry);

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using OrleansStreams.Records;
 
 namespace OrleansStreams.Processing.State;
@@ -43,6 +44,9 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     private readonly List<int> _dirty = [];
     private readonly ByteBuffer _removedOps = new();
     private readonly ByteBuffer _key = new();
+    private ChunkedArray<TKey?>? _keyObjects;
+    private OrderedSlots? _ordered;
+    private long _keyObjectBytes;
     private int _removedOpCount;
     private long _expiredTo = long.MinValue;
     private int _freeEntry = None;
@@ -74,16 +78,19 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
 
     public string ValueSerde => valueSerde.Name;
 
-    public int SchemaVersion => 1;
+    public int SchemaVersion => 2;
 
     public long Entries => _openCount + _finishedCount;
 
     /// <summary>Entries that are not finished.</summary>
     public int OpenEntries => _openCount;
 
-    public long PendingBytes => _removedOps.Length + ((long)_dirty.Count * EstimatedOpBytes);
+    public long PendingBytes => _removedOps.Length + _values.PendingBytes(_dirty.Count);
 
-    public long Bytes => _keys.Bytes + (_entries.Capacity * System.Runtime.CompilerServices.Unsafe.SizeOf<Entry>()) + _open.Bytes + _finished.Bytes + _values.BytesOf(Entries);
+    public long Bytes =>
+        _keys.Bytes + (_entries.Capacity * Unsafe.SizeOf<Entry>()) + _open.Bytes + _finished.Bytes + _values.Bytes + _keyObjectBytes + ((_keyObjects?.Capacity ?? 0) * Unsafe.SizeOf<TKey>());
+
+    public bool IsFollowed { get; set; }
 
     public ISerde<TKey> KeySerde => keySerde;
 
@@ -147,7 +154,29 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     /// <summary>Whether it is kept for queries alone.</summary>
     public bool IsFinished(int entry) => (_entries[entry].State & EntryStates.Finished) != 0;
 
-    public TKey KeyOf(int entry) => keySerde.Deserialize(_keys.KeyOf(_entries[entry].Key));
+    public TKey KeyOf(int entry)
+    {
+        var slot = _entries[entry].Key;
+        return _keyObjects is { } objects && slot < objects.Count && objects[slot] is { } key ? key : keySerde.Deserialize(_keys.KeyOf(slot));
+    }
+
+    /// <summary>The key of an entry, for who asks again and again: an object is made once, and kept as long as the key has entries.</summary>
+    public TKey KeptKeyOf(int entry)
+    {
+        var slot = _entries[entry].Key;
+        if (typeof(TKey).IsValueType)
+        {
+            return keySerde.Deserialize(_keys.KeyOf(slot));
+        }
+
+        _keyObjects ??= new();
+        while (_keyObjects.Count <= slot)
+        {
+            _keyObjects.Add(default);
+        }
+
+        return _keyObjects[slot] ?? KeepKey(slot);
+    }
 
     /// <summary>The key's bytes, good until the entry is removed.</summary>
     public ReadOnlySpan<byte> KeyBytesOf(int entry) => _keys.KeyOf(_entries[entry].Key);
@@ -175,9 +204,34 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     /// <summary>The entry, which is added with the type's default value when there is none. Its value becomes part of the next commit.</summary>
     public int Touch(ReadOnlySpan<byte> key, long start, long end, out bool isNew)
     {
-        var entry = FindOrAdd(key, start, end, out isNew);
-        MarkDirty(entry, EntryStates.Dirty, EntryStates.ValueStored);
+        TouchValue(key, start, end, out var entry, out isNew);
         return entry;
+    }
+
+    /// <summary>As <see cref="Touch(ReadOnlySpan{byte}, long, long, out bool)"/>, with the value to be changed in place; good until the next entry is added.</summary>
+    public ref TValue TouchValue(ReadOnlySpan<byte> key, long start, long end, out int entry, out bool isNew)
+    {
+        var slot = FindOrAddKey(key);
+        entry = _keys[slot].Last;
+        if (entry >= 0)
+        {
+            // Nearly always: the key's last window, which has changed in this commit already or changes now.
+            ref var last = ref _entries[entry];
+            if (last.Start == start && last.End == end)
+            {
+                isNew = false;
+                if ((last.State & (EntryStates.Listed | EntryStates.Dirty | EntryStates.ValueStored)) != (EntryStates.Listed | EntryStates.Dirty))
+                {
+                    MarkDirty(entry, EntryStates.Dirty, EntryStates.ValueStored);
+                }
+
+                return ref last.Value;
+            }
+        }
+
+        entry = FindOrAdd(slot, start, end, out isNew);
+        MarkDirty(entry, EntryStates.Dirty, EntryStates.ValueStored);
+        return ref _entries[entry].Value;
     }
 
     /// <summary>As <see cref="Touch(ReadOnlySpan{byte}, long, long, out bool)"/>, for an entry of the same key that stands behind one which is known: no key is looked up.</summary>
@@ -204,12 +258,7 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     /// <summary>Adds an entry behind those of the same key and start; the sequence that tells it from them stands in its end.</summary>
     public int Append(ReadOnlySpan<byte> key, long start, TValue value)
     {
-        var slot = _keys.FindOrAdd(key, out var isNew);
-        if (isNew)
-        {
-            _keys[slot] = Chain.Empty;
-        }
-
+        var slot = FindOrAddKey(key);
         var before = _keys[slot].Last;
         while (before >= 0 && _entries[before].Start > start)
         {
@@ -289,6 +338,7 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     {
         foreach (var entry in entries)
         {
+            NoteExpired(entry);
             Drop(entry);
         }
 
@@ -300,6 +350,7 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     {
         while (NextExpiry <= time && _open.Count > 0)
         {
+            NoteExpired(_open.First.Slot);
             Drop(_open.First.Slot);
             _expiredTo = Math.Max(_expiredTo, time);
         }
@@ -322,14 +373,28 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
 
     public void Warm(ReadOnlySpan<uint> hashes) => _keys.Warm(hashes);
 
-    private int FindOrAdd(ReadOnlySpan<byte> key, long start, long end, out bool isNew)
+    private int FindOrAddKey(ReadOnlySpan<byte> key)
     {
-        var slot = _keys.FindOrAdd(key, out var isNewKey);
-        if (isNewKey)
+        var slot = _keys.FindOrAdd(key, out var isNew);
+        if (isNew)
         {
-            _keys[slot] = Chain.Empty;
+            NewKey(slot);
         }
 
+        return slot;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void NewKey(int slot)
+    {
+        _keys[slot] = Chain.Empty;
+        _ordered?.Add(slot);
+    }
+
+    private int FindOrAdd(ReadOnlySpan<byte> key, long start, long end, out bool isNew) => FindOrAdd(FindOrAddKey(key), start, end, out isNew);
+
+    private int FindOrAdd(int slot, long start, long end, out bool isNew)
+    {
         var before = _keys[slot].Last;
         while (before >= 0 && IsAfter(before, start, end))
         {

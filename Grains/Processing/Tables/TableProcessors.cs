@@ -111,6 +111,8 @@ internal sealed class AggregateProcessor<TKey, TValue, TAggregate>(
 /// <summary>Filters a table that is not kept itself: what its parent had and has says what it had and has.</summary>
 internal sealed class TableFilterProcessor<TKey, TValue>(Func<TKey, TValue, bool> predicate, Emitter<TKey, Change<TValue>> output) : Processor<TKey, Change<TValue>>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, Change<TValue> value)
     {
         var had = value.HasOld && predicate(key, value.Old);
@@ -144,6 +146,8 @@ internal sealed class StoredTableFilterProcessor<TKey, TValue>(Func<TKey, TValue
 internal sealed class TableMapValuesProcessor<TKey, TValue, TNewValue>(Func<TKey, TValue, TNewValue> mapper, Emitter<TKey, Change<TNewValue>> output)
     : Processor<TKey, Change<TValue>>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, Change<TValue> value)
     {
         var old = value.HasOld ? mapper(key, value.Old) : default;
@@ -180,6 +184,8 @@ internal sealed class StoredTableMapValuesProcessor<TKey, TValue, TNewValue>(Fun
 /// <summary>A table's new values as records.</summary>
 internal sealed class TableToStreamProcessor<TKey, TValue>(TaskContext context, Emitter<TKey, TValue> output) : Processor<TKey, Change<TValue>>
 {
+    public override bool IsStateless => true;
+
     public override void Process(in RecordView raw, long timestamp, TKey key, Change<TValue> value)
     {
         var before = context.ValueIsNull;

@@ -197,12 +197,19 @@ internal sealed class ChangeStream(
         await SendAsync(new Chunk(task) { Event = "reset" }, cancellation);
         if (key is { } only)
         {
-            var found = await grain.QueryAsync(new StateQuery(store, only, long.MinValue, long.MaxValue, PageRows));
-            var rows = found.Entries.Select(entry => new StoreChange(new StoreRow(only, entry.WindowStartMs, entry.WindowEndMs, entry.Value, entry.IsFinal), false));
-            if (!found.Entries.IsEmpty)
+            var query = new StateQuery(store, only, long.MinValue, long.MaxValue, PageRows);
+            do
             {
-                await SendAsync(new Chunk(task) { Changes = [.. rows], KeySerde = begin.KeySerde, ValueSerde = begin.ValueSerde }, cancellation);
+                var found = await grain.QueryAsync(query);
+                var rows = found.Entries.Select(entry => new StoreChange(new StoreRow(only, entry.WindowStartMs, entry.WindowEndMs, entry.Value, entry.IsFinal), false));
+                if (!found.Entries.IsEmpty)
+                {
+                    await SendAsync(new Chunk(task) { Changes = [.. rows], KeySerde = begin.KeySerde, ValueSerde = begin.ValueSerde }, cancellation);
+                }
+
+                query = query with { Continuation = found.Continuation };
             }
+            while (!query.Continuation.IsEmpty);
         }
         else
         {

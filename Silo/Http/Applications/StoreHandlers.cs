@@ -32,15 +32,22 @@ internal static class StoreHandlers
         [Description("The first window start not wanted: ISO 8601 or ms since 1970.")] string? to,
         [Description("The most entries to answer, 1 to 10,000; 1,000 when absent.")] string? limit,
         [Description("How the key is written: utf8 (the default), base64, int32 or int64.")] string? keyEncoding,
+        [Description("The continuation that the answer before gave.")] string? continuation,
         [Description("Records that the answer must reflect: topic:partition:offset, as a produce answered; may stand several times.")] string[]? atLeast,
         [Description("How many ms to wait for them, 1 to 25,000; 10,000 when absent.")] string? waitMs)
     {
         var bytes = StoredBytes.KeyOf(nameof(key), key ?? throw QueryText.Invalid("Give key=KEY, the key whose entries you want, or ask /rows for ranges."), keyEncoding);
         var (fromMs, toMs) = Windows(from, to);
-        var query = new StateQuery(store, bytes, fromMs, toMs, Limit(limit)) { AtLeast = Offsets(atLeast), WaitMs = Wait(waitMs) };
+        var query = new StateQuery(store, bytes, fromMs, toMs, Limit(limit)) { Continuation = Continuation(continuation), AtLeast = Offsets(atLeast), WaitMs = Wait(waitMs) };
         var result = await grains.GetGrain<IStreamApplicationGrain>(app).QueryAsync(query);
         return Results.Ok(new StoreBody(
-            app, store, key, QueryText.Watermark(result.EventTimeWatermark), result.CommitOffset, [.. result.Entries.Select(entry => StoredBytes.Entry(entry, result.ValueSerde))]));
+            result.Application.Length == 0 ? app : result.Application,
+            store,
+            key,
+            QueryText.Watermark(result.EventTimeWatermark),
+            result.CommitOffset,
+            [.. result.Entries.Select(entry => StoredBytes.Entry(entry, result.ValueSerde))],
+            Text(result.Continuation)));
     }
 
     private static async Task<IResult> RowsAsync(
@@ -70,7 +77,7 @@ internal static class StoreHandlers
             store,
             [.. result.Partitions.Select(PartitionBody.Of)],
             [.. result.Rows.Select(row => StoredBytes.Row(row, result.KeySerde, result.ValueSerde))],
-            result.Continuation.IsEmpty ? null : Base64Url.EncodeToString(result.Continuation.Span)));
+            Text(result.Continuation)));
     }
 
     /// <summary>The range of window starts of a request.</summary>
@@ -87,7 +94,12 @@ internal static class StoreHandlers
 
     private static ReadOnlyMemory<byte> Bound(string name, string? key, string? encoding) => string.IsNullOrEmpty(key) ? default : StoredBytes.KeyOf(name, key, encoding);
 
-    private static ReadOnlyMemory<byte> Continuation(string? text)
+    /// <summary>A continuation as an answer has it; null when there is none.</summary>
+    internal static string? Text(ReadOnlyMemory<byte> continuation) => continuation.IsEmpty ? null : Base64Url.EncodeToString(continuation.Span);
+
+    /// <summary>The continuation of a request.</summary>
+    /// <exception cref="StreamsException">InvalidRequest.</exception>
+    internal static ReadOnlyMemory<byte> Continuation(string? text)
     {
         try
         {

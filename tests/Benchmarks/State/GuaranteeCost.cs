@@ -19,6 +19,7 @@ internal sealed class GuaranteeCost(ReportOptions options)
     private const long Counted = 5_000_000;
     private const long Copied = 1_000_000;
     private const int ValueBytes = 100;
+    private const double CountPerCore = 4e6;
 
     private static readonly ProcessingGuarantee[] s_guarantees = Enum.GetValues<ProcessingGuarantee>();
 
@@ -68,10 +69,19 @@ internal sealed class GuaranteeCost(ReportOptions options)
         }
 
         var exactly = costs[ProcessingGuarantee.ExactlyOnce];
-        ReportTable.Line(Line($"{what}, exactly once, 1 task, events/s (bound: at least once)", exactly, costs[ProcessingGuarantee.AtLeastOnce]));
+        var cost15 = Line($"{what}, exactly once, 1 task, events/s (bound: at least once)", exactly, costs[ProcessingGuarantee.AtLeastOnce]);
+        ReportTable.Against(cost15, "to cost <= 15 %", cost15.Ratio >= 0.85);
         ReportTable.Line(Line($"{what}, exactly once, 1 task, events/s (bound: at most once)", exactly, costs[ProcessingGuarantee.AtMostOnce]));
-        ReportTable.Note(string.Create(
-            CultureInfo.InvariantCulture, $"exactly once: {1e6 / Statistics.Median(exactly.Select(cost => cost.CpuSecondsPerMillion)):#,0} events for a second of one core, all threads of the silo counted"));
+        var perCore = 1e6 / Statistics.Median(exactly.Select(cost => cost.CpuSecondsPerMillion));
+        var measurement = new Measurement($"{what}, exactly once, events for a second of one core, all threads", perCore, application == Count ? CountPerCore : null);
+        if (application == Count)
+        {
+            ReportTable.Against(measurement with { Ratio = perCore / CountPerCore }, ">= 4 M events/s on one core", perCore >= CountPerCore);
+        }
+        else
+        {
+            ReportTable.Line(measurement);
+        }
     }
 
     private static Measurement Line(string name, List<Cost> ours, List<Cost> bound) => new(

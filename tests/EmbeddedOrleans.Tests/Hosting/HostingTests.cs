@@ -47,15 +47,45 @@ public sealed class HostingTests
     public async Task A_clock_in_the_application_is_the_hosts_clock()
     {
         var time = new ManualTimeProvider();
-        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Services.AddSingleton(new Journal());
-        builder.Services.AddSingleton<TimeProvider>(time);
-        builder.UseEmbeddedOrleans(silo => silo.AddGrainAssembly(typeof(HostingTests).Assembly).ConfigureServices(s => s.AddSingleton(new Gates())));
-        using IHost host = builder.Build();
+        var gates = new Gates();
+        using IHost host = HostWith(time, new Journal(), gates);
         await host.StartAsync();
         Task call = host.Services.GetRequiredService<IGrainFactory>().GetGrain<IProbeGrain>("p").Wait("never");
         time.Advance(TimeSpan.FromSeconds(30), () => { });
-        await Should.ThrowAsync<TimeoutException>(() => call.WaitAsync(s_patience));
+        (await Should.ThrowAsync<TimeoutException>(() => call.WaitAsync(s_patience))).Message.ShouldContain("ResponseTimeout");
+        gates.Open("never");
+    }
+
+    [Fact]
+    public async Task An_application_that_is_disposed_waits_for_a_call_that_never_ends_only_so_long()
+    {
+        var time = new ManualTimeProvider();
+        var journal = new Journal();
+        IHost host = HostWith(time, journal, new Gates());
+        await host.StartAsync();
+        _ = host.Services.GetRequiredService<IGrainFactory>().GetGrain<IProbeGrain>("p").Wait("never");
+        SpinWait.SpinUntil(() => journal.Entries.Contains("begin never"), s_patience).ShouldBeTrue();
+
+        var disposed = Task.Run(host.Dispose);
+        SpinWait.SpinUntil(
+            () =>
+            {
+                time.Advance(TimeSpan.FromSeconds(1), () => { });
+                return disposed.IsCompleted;
+            },
+            s_patience).ShouldBeTrue();
+
+        await disposed;
+        journal.Entries.ShouldNotContain("deactivate p ShuttingDown");
+    }
+
+    private static IHost HostWith(TimeProvider time, Journal journal, Gates gates)
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddSingleton(journal);
+        builder.Services.AddSingleton(time);
+        builder.UseEmbeddedOrleans(silo => silo.AddGrainAssembly(typeof(HostingTests).Assembly).ConfigureServices(s => s.AddSingleton(gates)));
+        return builder.Build();
     }
 
     private sealed class CallingService(IGrainFactory grains) : IHostedService

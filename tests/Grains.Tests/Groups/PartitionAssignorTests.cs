@@ -129,7 +129,7 @@ public sealed class PartitionAssignorTests
     }
 
     private static void Check<T>(Gen<T> gen, Action<T> property) =>
-        FsCheck.Check.One(Config.QuickThrowOnFailure.WithMaxTest(300), Prop.ForAll(Arb.From(gen), property));
+        FsCheck.Check.One(PropertyRuns.Of(300), Prop.ForAll(Arb.From(gen), property));
 
     private static AssignorMember[] Members(int[] masks, ImmutableSortedDictionary<string, ImmutableSortedSet<TopicPartition>>? current = null) =>
         [.. masks.Select((mask, i) => new AssignorMember(

@@ -11,7 +11,7 @@ public sealed class IdempotenceTests
 {
     [Fact]
     public void Whatever_the_network_does_each_record_stands_in_the_log_once_and_in_order() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(200),
+        PropertyRuns.Of(200),
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed =>
         {
             Turns.Run(() => RunAsync(new Random(seed)));

@@ -11,7 +11,7 @@ public sealed class EnginePropertyTests
     [InlineData(1)]
     [InlineData(2)]
     public void Whatever_the_batches_the_interleaving_and_the_crashes_the_result_is_that_of_one_pass(int inputs) => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(400),
+        PropertyRuns.Of(400),
         Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed => Run(seed, inputs)));
 
     private static void Run(int seed, int inputs)

@@ -16,12 +16,12 @@ public sealed class JournalTests
         "01000000" + "0300000000000000" + "00000000" + "00000000" +
         "02000000" + "1300000000000000" + "0000000000000080" + "00" + "1300000000000000" + "0000000000000080" + "00" +
         "01000000" + "00000000" + "02000000" + "01000000" + "00000000" +
-        "01000000" + "01000000" + "02000000" +
-        "02" + "0000000000000000" + "01000000" + "6B" + "08000000" + "0000000000000002" +
-        "01" + "1400000000000000" + "01000000" + "6B" + "08000000" + "0000000000000001" +
-        "00000000" + "01000000" + "02000000" +
-        "01" + "1400000000000000" + "01000000" + "6B" + "08000000" + "0000000000000001" +
-        "02" + "0000000000000000" + "01000000" + "6B" + "08000000" + "0000000000000002" +
+        "01000000" + "02000000" + "02000000" +
+        "02" + "0000000000000000" + "0A00000000000000" + "01000000" + "6B" + "08000000" + "0000000000000002" +
+        "01" + "1400000000000000" + "1E00000000000000" + "01000000" + "6B" + "08000000" + "0000000000000001" +
+        "00000000" + "02000000" + "02000000" +
+        "02" + "0000000000000000" + "0A00000000000000" + "01000000" + "6B" + "08000000" + "0000000000000002" +
+        "01" + "1400000000000000" + "1E00000000000000" + "01000000" + "6B" + "08000000" + "0000000000000001" +
         "FFFFFFFF";
 
     [Fact]
@@ -43,7 +43,7 @@ public sealed class JournalTests
     [Theory]
     [InlineData("4F534A45" + "03000000", "4F534A45" + "01000000", "format 1")]
     [InlineData("4F534A45" + "03000000", "4F534A45" + "63000000", "format 99")]
-    [InlineData("01000000" + "01000000" + "02000000" + "02", "01000000" + "02000000" + "02000000" + "02", "store 'store' in schema 2")]
+    [InlineData("01000000" + "02000000" + "02000000" + "02", "01000000" + "03000000" + "02000000" + "02", "store 'store' in schema 3")]
     public void A_form_that_is_not_known_is_refused_as_incompatible(string known, string unknown, string message)
     {
         var plan = Plan(Counting(10, 0, 0));
@@ -96,11 +96,11 @@ public sealed class JournalTests
         entries.ForEach(entry => restored.Restore(entry));
         foreach (var asked in (TaskEngine[])[engine, restored])
         {
-            var found = asked.Query(new StateQuery("store", "k"u8.ToArray(), long.MinValue, long.MaxValue, 100));
+            var found = asked.Query(new StateQuery("store", "k"u8.ToArray(), long.MinValue, long.MaxValue, 100)).Entries;
             found.Select(entry => (entry.WindowStartMs, entry.WindowEndMs, entry.IsFinal, Serdes.Int64.Deserialize(entry.Value.Span)))
                 .ShouldBe([(70, 80, true, 2), (80, 90, true, 2), (90, 100, false, 2)]);
-            asked.Query(new StateQuery("store", "k"u8.ToArray(), 80, 90, 100)).ShouldHaveSingleItem().WindowStartMs.ShouldBe(80);
-            asked.Query(new StateQuery("store", "j"u8.ToArray(), 0, 100, 100)).ShouldBeEmpty();
+            asked.Query(new StateQuery("store", "k"u8.ToArray(), 80, 90, 100)).Entries.ShouldHaveSingleItem().WindowStartMs.ShouldBe(80);
+            asked.Query(new StateQuery("store", "j"u8.ToArray(), 0, 100, 100)).Entries.ShouldBeEmpty();
         }
 
         Should.Throw<StreamsException>(() => engine.Query(new StateQuery("other", default, 0, 1, 1))).Code.ShouldBe(StreamsErrorCode.StoreNotFound);

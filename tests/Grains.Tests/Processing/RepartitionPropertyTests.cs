@@ -9,12 +9,19 @@ namespace OrleansStreams.Processing;
 /// <summary>Random topologies of one to three stages, each behind a repartition topic or a topic that several tasks write, against one sequential pass.</summary>
 public sealed class RepartitionPropertyTests
 {
-    [Fact]
-    public void Whatever_the_partitions_the_interleaving_and_the_crashes_several_stages_give_the_result_of_one_pass() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(250),
-        Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed => RunAsync(seed).GetAwaiter().GetResult()));
+    private int _idleInputs;
 
-    private static async Task RunAsync(int seed)
+    [Fact]
+    public void Whatever_the_partitions_the_idleness_the_interleaving_and_the_crashes_several_stages_give_the_result_of_one_pass()
+    {
+        Check.One(PropertyRuns.OfSeed(250, 3), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed => RunAsync(seed).GetAwaiter().GetResult()));
+        if (!PropertyRuns.IsOther)
+        {
+            _idleInputs.ShouldBeGreaterThan(20);
+        }
+    }
+
+    private async Task RunAsync(int seed)
     {
         var random = new Random(seed);
         var bound = random.Next(0, 30);
@@ -28,9 +35,10 @@ public sealed class RepartitionPropertyTests
             sources["right"] = [.. Enumerable.Range(0, random.Next(1, 5)).Select(_ => Events(random, bound))];
         }
 
+        var idlenessMs = random.Next(2) * random.Next(1, 60);
         var stages = Enumerable.Range(0, random.Next(1, 4)).Select(index => Stage.Random(random, index)).ToArray();
         var builder = new StreamsBuilder();
-        var stream = Sources(builder, isMerged, bound, random);
+        var stream = Sources(builder, isMerged, bound, idlenessMs, random);
         var others = new Dictionary<string, int> { ["out"] = 2 };
         foreach (var stage in stages)
         {
@@ -39,9 +47,10 @@ public sealed class RepartitionPropertyTests
 
         stream.MapValues(value => value.ToString(CultureInfo.InvariantCulture)).To("out", Produced.With(Serdes.Utf8, Serdes.Utf8));
         var records = sources.ToDictionary(source => source.Key, source => source.Value.Select(partition => partition.ConvertAll(Record)).ToArray());
-        var simulation = await TopologySimulation.CreateAsync(builder.Build(), records, others, random);
+        var simulation = await TopologySimulation.CreateAsync(builder.Build(), records, others, random, new SimulationOptions { IdlenessMs = idlenessMs });
         simulation.Run();
 
+        _idleInputs += simulation.IdleInputs;
         simulation.LateRecords.ShouldBe(0, "nothing is out of order by more than the bound");
         var events = sources.Values.SelectMany(partitions => partitions.SelectMany(partition => partition));
         var expected = stages.Aggregate(events, (records, stage) => stage.OnePass(records));
@@ -55,10 +64,11 @@ public sealed class RepartitionPropertyTests
         return new(System.Text.Encoding.UTF8.GetBytes(record.Key), value, record.Time);
     }
 
-    private static KStream<string, long> Sources(StreamsBuilder builder, bool isMerged, int bound, Random random)
+    private static KStream<string, long> Sources(StreamsBuilder builder, bool isMerged, int bound, int idlenessMs, Random random)
     {
         var consumed = Consumed.With(Serdes.Utf8, Serdes.Int64).WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromMilliseconds(bound)));
         consumed = random.Next(2) == 0 ? consumed : consumed.WithWatermarks(consumed.Watermarks.WithAlignment(TimeSpan.FromMilliseconds(random.Next(50))));
+        consumed = idlenessMs == 0 ? consumed : consumed.WithWatermarks(consumed.Watermarks.WithIdleness(TimeSpan.FromMilliseconds(idlenessMs)));
         var left = builder.Stream("left", consumed);
         if (!isMerged)
         {
@@ -75,7 +85,7 @@ public sealed class RepartitionPropertyTests
     {
         var now = (long)random.Next(0, 100);
         var events = new List<(string, long, long)>();
-        for (var count = random.Next(0, 60); count > 0; count--)
+        for (var count = random.Next(4) == 0 ? 0 : random.Next(0, 60); count > 0; count--)
         {
             now += random.Next(0, 8);
             events.Add((random.Next(8).ToString(CultureInfo.InvariantCulture), random.Next(1, 100), Math.Max(0, now - random.Next(bound + 1))));

@@ -1,11 +1,13 @@
+using OrleansStreams.Errors;
 using OrleansStreams.Log;
 using OrleansStreams.Records;
+using OrleansStreams.Storage;
 
 namespace OrleansStreams.Processing;
 
 /// <summary>
-/// Topics for tasks alone: one input partition that is given batch by batch, outputs that drop what they have by producer and sequence. The process "dies" at a chosen append: before or
-/// after it took effect, the call is never answered.
+/// Topics for tasks alone: one input partition that is given batch by batch, outputs that drop what they have by producer and sequence and refuse what a partition refuses. The process "dies" at a
+/// chosen append, to an output or (with <see cref="JournalsOf"/>) to a journal: before or after it took effect, the call is never answered.
 /// </summary>
 internal sealed class TaskTopics : ITaskTopics
 {
@@ -24,6 +26,18 @@ internal sealed class TaskTopics : ITaskTopics
     public int Appends { get; private set; }
 
     public Task Died => _died.Task;
+
+    /// <summary>Batches that a fetch answers with at most.</summary>
+    public int FetchBatches { get; init; } = 1;
+
+    /// <summary>The largest batch of an output, where it isn't a mebibyte.</summary>
+    public Dictionary<string, int> MaxMessageBytes { get; } = [];
+
+    /// <summary>The outputs that are compacted.</summary>
+    public HashSet<string> Compacted { get; } = [];
+
+    /// <summary>Producer ids that were given out.</summary>
+    public long Producers => _producers;
 
     public long EndOffset { get; private set; }
 
@@ -52,21 +66,45 @@ internal sealed class TaskTopics : ITaskTopics
             await _changed.Task.WaitAsync(cancellationToken);
         }
 
-        var batch = _batches.First(batch => RecordBatchHeader.Read(batch).NextOffset > request.Offset);
-        return new FetchResult(batch, RecordBatchHeader.Read(batch).NextOffset, EndOffset, 0);
+        byte[][] found = [.. _batches.Where(batch => RecordBatchHeader.Read(batch).NextOffset > request.Offset).Take(FetchBatches)];
+        return new FetchResult(found.SelectMany(batch => batch).ToArray(), RecordBatchHeader.Read(found[^1]).NextOffset, EndOffset, 0);
     }
 
     public async Task<ProduceResult> AppendAsync(TopicPartition partition, ReadOnlyMemory<byte> batches)
     {
-        Appends++;
-        if (Appends == DiesAt && !DiesAfterwards)
+        await AppendAsync(() =>
+        {
+            Append(partition, batches);
+            return ValueTask.CompletedTask;
+        });
+        return new ProduceResult(0, -1, 0, false);
+    }
+
+    /// <summary>Appends, unless the process dies at it.</summary>
+    public async ValueTask AppendAsync(Func<ValueTask> append)
+    {
+        var dies = ++Appends == DiesAt;
+        if (dies && !DiesAfterwards)
         {
             await DieAsync();
         }
 
+        await append();
+        if (dies)
+        {
+            await DieAsync();
+        }
+    }
+
+    /// <summary>Storage at whose appends the process dies, too.</summary>
+    public ILogStorage JournalsOf(ILogStorage storage) => new DyingLogStorage(storage, this);
+
+    private void Append(TopicPartition partition, ReadOnlyMemory<byte> batches)
+    {
         for (var rest = batches; !rest.IsEmpty;)
         {
             var header = RecordBatchHeader.Read(rest.Span);
+            Check(partition.Topic, rest[..header.TotalBytes]);
             var next = _next.GetValueOrDefault((partition, header.ProducerId));
             header.BaseSequence.ShouldBeLessThanOrEqualTo(next, "a sequence was left out");
             if (header.BaseSequence == next)
@@ -77,13 +115,22 @@ internal sealed class TaskTopics : ITaskTopics
 
             rest = rest[header.TotalBytes..];
         }
+    }
 
-        if (Appends == DiesAt)
+    private void Check(string topic, ReadOnlyMemory<byte> batch)
+    {
+        if (batch.Length > MaxMessageBytes.GetValueOrDefault(topic, 1 << 20))
         {
-            await DieAsync();
+            throw new StreamsException(StreamsErrorCode.RecordTooLarge, $"a batch of {batch.Length} bytes for {topic}", WriteOutcome.NotWritten);
         }
 
-        return new ProduceResult(0, -1, 0, false);
+        for (var reader = new RecordBatchReader(batch); Compacted.Contains(topic) && !reader.Header.IsControl && reader.TryRead(out var record);)
+        {
+            if (record.KeyIsNull)
+            {
+                throw new StreamsException(StreamsErrorCode.InvalidRecord, $"a null key for {topic}", WriteOutcome.NotWritten);
+            }
+        }
     }
 
     public Task<PartitionOffsets> GetOffsetsAsync(TopicPartition partition) => Task.FromResult(new PartitionOffsets(0, 0, 0, 0, 1));

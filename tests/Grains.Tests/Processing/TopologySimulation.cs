@@ -7,7 +7,8 @@ namespace OrleansStreams.Processing;
 
 /// <summary>
 /// All tasks of an application over topics in memory, one random step at a time: batches cut anywhere, tasks interleaved anyhow, crashes before, amid and after deliveries. Checks as it
-/// goes that no watermark goes back, and that none passes a record by that comes behind it.
+/// goes that no watermark goes back, and that none passes a record by that comes behind it. With a timeout of idleness there is a clock, which never goes on so far that an input would be
+/// idle which still has records, or whose task tells its readers: what follows then would be late there, and results would be chance.
 /// </summary>
 internal sealed class TopologySimulation
 {
@@ -17,15 +18,23 @@ internal sealed class TopologySimulation
     private readonly Dictionary<string, List<SimulatedRecord>[]> _sources;
     private readonly MemoryTopics _topics;
     private readonly List<SimulatedTask> _tasks = [];
+    private readonly SimulationOptions _options;
+    private bool _holdsBack;
+    private long _clock;
 
-    private TopologySimulation(Random random, Dictionary<string, List<SimulatedRecord>[]> sources, MemoryTopics topics)
+    private TopologySimulation(Random random, Dictionary<string, List<SimulatedRecord>[]> sources, MemoryTopics topics, SimulationOptions options)
     {
         _random = random;
         _sources = sources;
         _topics = topics;
+        _options = options;
+        _holdsBack = options.HeldBack.Count > 0;
     }
 
     public IEnumerable<string> TaskNames => _tasks.Select(task => task.Plan.Name);
+
+    /// <summary>How often an input became idle.</summary>
+    public int IdleInputs { get; private set; }
 
     public long LateRecords => _tasks.Sum(task => task.Engine.Progress.LateRecords);
 
@@ -33,7 +42,7 @@ internal sealed class TopologySimulation
     public IEnumerable<(string Store, long Entries)> Stores => _tasks.SelectMany(task => task.Engine.Stores).Select(store => (store.Name, store.Entries));
 
     public static async Task<TopologySimulation> CreateAsync(
-        Topology topology, Dictionary<string, List<SimulatedRecord>[]> sources, Dictionary<string, int> otherTopics, Random random)
+        Topology topology, Dictionary<string, List<SimulatedRecord>[]> sources, Dictionary<string, int> otherTopics, Random random, SimulationOptions? options = null)
     {
         var topics = new MemoryTopics();
         foreach (var (name, partitions) in sources.Select(source => (source.Key, source.Value.Length)).Concat(otherTopics.Select(topic => (topic.Key, topic.Value))))
@@ -42,13 +51,16 @@ internal sealed class TopologySimulation
         }
 
         var plan = await ApplicationPlan.ResolveAsync("app", topology, topics, create: true);
-        var simulation = new TopologySimulation(random, sources, topics);
+        var simulation = new TopologySimulation(random, sources, topics, options ?? new SimulationOptions());
         foreach (var id in plan.Tasks)
         {
             var task = plan.TaskOf(id, new ProcessingOptions { SnapshotBytesMin = 300 });
             var writers = task.Writers.Select((names, input) => sources.ContainsKey(task.InputTopics[input]) ? [Source] : names);
             var slowness = random.Next(3) == 0 ? random.Next(1, 40) : 1;
-            simulation._tasks.Add(new SimulatedTask(task with { Writers = [.. writers] }, simulation._tasks.Count + 1, slowness));
+            simulation._tasks.Add(new SimulatedTask(task with { Writers = [.. writers] }, simulation._tasks.Count + 1, slowness)
+            {
+                EndsAt = random.Next((int)(6 * simulation._options.IdlenessMs) + 1),
+            });
         }
 
         return simulation;
@@ -61,6 +73,11 @@ internal sealed class TopologySimulation
         for (var steps = 0; _tasks.Exists(task => !task.Engine.IsCompleted || task.Engine.HasChanges); steps++)
         {
             steps.ShouldBeLessThan(200_000, "some task never ends: " + string.Join(", ", _tasks.Where(task => !task.Engine.IsCompleted).Select(task => task.Plan.Name)) + what);
+            if (_holdsBack && steps % 32 == 0 && IsQuiet())
+            {
+                _holdsBack = false;
+            }
+
             var task = NextTask();
             var before = task.Engine.Watermarks.Watermark;
             var dice = _random.Next(100);
@@ -71,6 +88,7 @@ internal sealed class TopologySimulation
             }
             else if (dice < 97)
             {
+                Tick(task);
                 Commit(task);
             }
             else
@@ -123,22 +141,78 @@ internal sealed class TopologySimulation
     private void ProcessSome(SimulatedTask task)
     {
         var input = _random.Next(task.Plan.SubTopology.Sources.Length);
-        if (task.Engine.IsInputEnded(input) || task.Engine.IsInputAhead(input))
+        if (task.Engine.IsInputAhead(input))
         {
+            // What waits to be read is no silence.
+            task.Engine.MarkActive(input);
+            task.IdleAt[input] = long.MaxValue;
+            return;
+        }
+
+        if (!CanRead(task, input))
+        {
+            FallSilent(task, input);
             return;
         }
 
         var at = task.Engine.PositionOf(input);
         var partition = task.Plan.PartitionOf(input);
-        if (_sources.TryGetValue(partition.Topic, out var source))
+        if (!_sources.TryGetValue(partition.Topic, out var source))
         {
+            task.Engine.ProcessBatch(input, _topics.BatchAt(partition, at)!);
+        }
+        else if (_options.IdlenessMs > 0 && at < source[partition.Partition].Count && _random.Next(8) == 0)
+        {
+            // Nothing has come for a while.
+            task.Engine.MarkSilent(input, _clock);
+            task.IdleAt[input] = Math.Min(task.IdleAt[input], _clock + _options.IdlenessMs);
+        }
+        else
+        {
+            task.IdleAt[input] = long.MaxValue;
             task.Engine.ProcessBatch(input, SourceBatch(source[partition.Partition], (int)at));
         }
-        else if (_topics.BatchAt(partition, at) is { } batch)
+    }
+
+    private bool CanRead(SimulatedTask task, int input)
+    {
+        if (task.Engine.IsInputEnded(input) || task.Engine.IsInputAhead(input))
         {
-            task.Engine.ProcessBatch(input, batch);
+            return false;
+        }
+
+        var partition = task.Plan.PartitionOf(input);
+        return _sources.TryGetValue(partition.Topic, out var source)
+            ? !(_holdsBack && _options.HeldBack.Contains(partition.Topic)) && (task.Engine.PositionOf(input) < source[partition.Partition].Count || _clock >= task.EndsAt)
+            : _topics.BatchAt(partition, task.Engine.PositionOf(input)) is not null;
+    }
+
+    /// <summary>An input of which no record will come any more becomes idle, if that is not told to others who wait for what its records have left behind.</summary>
+    private void FallSilent(SimulatedTask task, int input)
+    {
+        var partition = task.Plan.PartitionOf(input);
+        if (_options.IdlenessMs > 0 && _sources.TryGetValue(partition.Topic, out var source) && task.Engine.PositionOf(input) == source[partition.Partition].Count
+            && (source[partition.Partition].Count == 0 || !task.Plan.Outputs.Any(output => output.CarriesWatermarks)))
+        {
+            task.Engine.MarkSilent(input, _clock);
         }
     }
+
+    private void Tick(SimulatedTask task)
+    {
+        if (_options.IdlenessMs == 0)
+        {
+            return;
+        }
+
+        _clock = Math.Min(_clock + 1 + _random.Next((int)_options.IdlenessMs), _tasks.Min(other => other.IdleAt.Min()) - 1);
+        var inputs = Enumerable.Range(0, task.IdleAt.Length).Where(input => !task.Engine.Watermarks.IsEnded(input) && !task.Engine.Watermarks.IsIdle(input)).ToArray();
+        task.Engine.AdvanceTime(_clock);
+        IdleInputs += inputs.Count(task.Engine.Watermarks.IsIdle);
+    }
+
+    /// <summary>Whether nothing is left but what is held back.</summary>
+    private bool IsQuiet() => !_tasks.Exists(task => task.Engine.HasChanges || Enumerable.Range(0, task.IdleAt.Length).Any(input => CanRead(task, input)));
 
     private byte[] SourceBatch(List<SimulatedRecord> events, int at)
     {
@@ -171,6 +245,7 @@ internal sealed class TopologySimulation
             Plan = plan;
             Slowness = slowness;
             ProducerId = producerId;
+            IdleAt = [.. plan.SubTopology.Sources.Select(_ => long.MaxValue)];
             Engine = new TaskEngine(plan);
             Engine.Begin(producerId, new long[plan.SubTopology.Sources.Length], null);
         }
@@ -180,6 +255,12 @@ internal sealed class TopologySimulation
         public long ProducerId { get; }
 
         public int Slowness { get; }
+
+        /// <summary>When the ends of its sources are known, by the clock.</summary>
+        public long EndsAt { get; init; }
+
+        /// <summary>Per input, when it would be idle although it has records.</summary>
+        public long[] IdleAt { get; }
 
         public TaskEngine Engine { get; private set; }
 
@@ -198,6 +279,7 @@ internal sealed class TopologySimulation
         public void Restore(MemoryTopics topics)
         {
             Engine = new TaskEngine(Plan);
+            Array.Fill(IdleAt, long.MaxValue);
             if (_journal.Count == 0)
             {
                 Engine.Begin(ProducerId, new long[Plan.SubTopology.Sources.Length], null);
@@ -212,6 +294,16 @@ internal sealed class TopologySimulation
             topics.Deliver(Engine.Undelivered, Plan.Name);
         }
     }
+}
+
+/// <summary>What a simulation does besides.</summary>
+internal sealed record SimulationOptions
+{
+    /// <summary>Sources that are not read before everything else has been processed.</summary>
+    public IReadOnlySet<string> HeldBack { get; init; } = new HashSet<string>();
+
+    /// <summary>The timeout of idleness that the sources have; 0 without one.</summary>
+    public long IdlenessMs { get; init; }
 }
 
 /// <summary>A record of a topic.</summary>

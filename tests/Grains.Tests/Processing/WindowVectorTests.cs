@@ -73,7 +73,7 @@ public sealed class WindowVectorTests
         }
 
         engine.ProcessBatch(0, batch.Build());
-        engine.Query(new StateQuery("store", "k"u8.ToArray(), 0, 100, 10)).Count.ShouldBe(2);
+        engine.Query(new StateQuery("store", "k"u8.ToArray(), 0, 100, 10)).Entries.Count.ShouldBe(2);
         engine.ValueSerdeOf("store").ShouldBe("utf8");
         engine.ProcessBatch(0, End(4));
 

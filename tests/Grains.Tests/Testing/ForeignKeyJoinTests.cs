@@ -181,7 +181,7 @@ public sealed class ForeignKeyJoinTests
 
     [Fact]
     public void The_result_is_that_of_two_dictionaries_over_any_partitions_commits_and_crashes() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunModel));
+        PropertyRuns.Of(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunModel));
 
     private static void RunModel(int seed)
     {

@@ -15,11 +15,11 @@ public sealed class JoinPropertyTests
 
     [Fact]
     public void A_join_of_streams_is_a_nested_loop_over_the_records_that_are_not_late_in_their_partition() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(400), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunStreams));
+        PropertyRuns.Of(400), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunStreams));
 
     [Fact]
     public void A_join_of_tables_has_at_any_time_what_a_join_of_dictionaries_has() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(200), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunTables));
+        PropertyRuns.Of(200), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunTables));
 
     private static void RunStreams(int seed)
     {

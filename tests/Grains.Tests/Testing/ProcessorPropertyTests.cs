@@ -12,15 +12,15 @@ public sealed class ProcessorPropertyTests
 {
     [Fact]
     public void Deduplication_is_that_of_a_model_that_never_forgets() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), Deduplication));
+        PropertyRuns.Of(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), Deduplication));
 
     [Fact]
     public void Top_lists_are_those_of_sorting_all_values_anew() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(100), Prop.ForAll(ArbMap.Default.ArbFor<int>(), TopLists));
+        PropertyRuns.Of(100), Prop.ForAll(ArbMap.Default.ArbFor<int>(), TopLists));
 
     [Fact]
     public void Times_to_live_are_those_of_a_model_that_looks_at_every_key() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), TimesToLive));
+        PropertyRuns.Of(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), TimesToLive));
 
     private static void Deduplication(int seed)
     {

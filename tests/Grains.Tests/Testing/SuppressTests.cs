@@ -202,7 +202,7 @@ public sealed class SuppressTests
 
     [Fact]
     public void Suppression_until_windows_close_tells_what_emit_on_close_tells_with_the_same_times_and_to_the_same_windows_behind() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(250), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunWindows));
+        PropertyRuns.Of(250), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunWindows));
 
     private static void RunWindows(int seed)
     {

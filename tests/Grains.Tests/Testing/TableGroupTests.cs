@@ -115,7 +115,7 @@ public sealed class TableGroupTests
 
     [Fact]
     public void Groups_follow_their_table_whatever_rows_move_over_any_partitions_commits_and_crashes() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunModel));
+        PropertyRuns.Of(150), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunModel));
 
     private static void RunModel(int seed)
     {

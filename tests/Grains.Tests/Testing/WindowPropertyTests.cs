@@ -13,7 +13,7 @@ public sealed class WindowPropertyTests
     [InlineData("session")]
     [InlineData("sliding")]
     public void Results_are_those_of_a_naive_model_whatever_the_interleaving_the_commits_and_the_crashes(string kind) => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(120), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed => Run(seed, kind)));
+        PropertyRuns.Of(120), Prop.ForAll(ArbMap.Default.ArbFor<int>(), seed => Run(seed, kind)));
 
     private static void Run(int seed, string kind)
     {

@@ -61,6 +61,9 @@ internal sealed class BidSerde : ISerde<Bid>
 
     public string Name => "nexmark-bid";
 
+    /// <summary>How many bytes a bid takes.</summary>
+    public static int SizeOf(in Bid bid) => NumberBytes + bid.Texts.Bytes.Length;
+
     public static Bid Read(ReadOnlySpan<byte> data, bool withTexts)
     {
         // From the last on: one check of the length for all.

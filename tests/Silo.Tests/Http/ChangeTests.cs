@@ -101,6 +101,39 @@ public sealed class ChangeTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task All_windows_of_a_key_come_before_the_stream_is_current_and_a_page_at_a_time_when_they_are_asked_for()
+    {
+        const int Windows = 2_500;
+        await ProduceAsync(Enumerable.Range(0, Windows).Select(_ => ("a", "x")), time => time);
+        await using var stream = await EventStream.OpenAsync(silo, $"/apps/{App}/stores/moments/changes?key=a");
+        var seen = new HashSet<string>();
+        for (var (name, data) = ("", default(JsonElement)); name != "current";)
+        {
+            (name, data) = (await stream.NextAsync().WaitAsync(Patience)).ShouldNotBeNull();
+            if (name == "row")
+            {
+                seen.Add(data.GetProperty("windowStart").GetString()!);
+            }
+        }
+
+        seen.Count.ShouldBe(Windows);
+        var starts = new List<string>();
+        string? continuation = null;
+        do
+        {
+            var page = await silo.GetAsync($"/apps/{App}/stores/moments?key=a&continuation={continuation}");
+            starts.AddRange(page.GetProperty("entries").EnumerateArray().Select(entry => entry.GetProperty("windowStart").GetString()!));
+            continuation = page.GetProperty("continuation").GetString();
+        }
+        while (continuation is not null);
+
+        starts.Count.ShouldBe(Windows);
+        starts.ShouldBe(seen.Order(StringComparer.Ordinal), ignoreOrder: true);
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/moments?key=a&continuation=nonsense!", null, StreamsErrorCode.InvalidRequest);
+        await silo.RefusedAsync(HttpMethod.Get, $"/apps/{App}/stores/moments?key=a&continuation=AAAA", null, StreamsErrorCode.InvalidRequest);
+    }
+
+    [Fact]
     public async Task A_client_that_takes_nothing_is_dropped_with_an_end_event()
     {
         var text = new string('x', 16 * 1024);
@@ -175,25 +208,27 @@ public sealed class ChangeTests : IAsyncLifetime
     {
         var suffix = parameters.GetString("suffix", string.Empty);
         builder.Table("words", Consumed.With(Serdes.Utf8, Serdes.Utf8), Materialized.As("words", Serdes.Utf8)).MapValues(word => word + suffix, Materialized.As("latest", Serdes.Utf8));
-        builder.Stream("words", Consumed.With(Serdes.Utf8, Serdes.Utf8).WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromDays(1))))
-            .GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromDays(36_500))).Count(Materialized.As("counts", Serdes.Int64));
+        var words = builder.Stream("words", Consumed.With(Serdes.Utf8, Serdes.Utf8).WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromDays(1)))).GroupByKey();
+        words.WindowedBy(TumblingWindows.Of(TimeSpan.FromDays(36_500))).Count(Materialized.As("counts", Serdes.Int64));
+        words.WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(1))).Count(Materialized.As("moments", Serdes.Int64));
     }
 
     /// <summary>Produces, and waits until a commit reflects it.</summary>
-    private async Task ProduceAsync(IEnumerable<(string Key, string Value)> records)
+    private async Task ProduceAsync(IEnumerable<(string Key, string Value)> records, Func<long, long>? timeOf = null)
     {
         var client = silo.Services.GetRequiredService<StreamsClient>();
         await using var producer = client.CreateProducer(Serdes.Utf8, Serdes.Utf8);
         var all = records.ToArray();
 
         // The first alone: calls that wait for the topic's description together go on in any order.
-        var first = await SendAsync(all[0]);
-        var places = (await Task.WhenAll(all.Skip(1).Select(SendAsync))).Append(first);
+        var first = await SendAsync(all[0], 0);
+        var places = (await Task.WhenAll(all.Skip(1).Select((record, at) => SendAsync(record, at + 1)))).Append(first);
         var last = places.GroupBy(place => place.Partition.Partition).Select(group => new InputOffset("words", group.Key, group.Max(place => place.Offset)));
         await client.Applications.QueryRangeAsync(
             App, "latest", new StoreRange { Limit = 1 }, Serdes.Utf8, Serdes.Utf8, new QueryFreshness { AtLeast = [.. last], Wait = TimeSpan.FromSeconds(25) });
 
-        Task<RecordMetadata> SendAsync((string Key, string Value) record) => producer.ProduceAsync(new ProducerRecord<string, string>("words", record.Key, record.Value)).AsTask();
+        Task<RecordMetadata> SendAsync((string Key, string Value) record, long number) =>
+            producer.ProduceAsync(new ProducerRecord<string, string>("words", record.Key, record.Value) { Timestamp = timeOf?.Invoke(number) }).AsTask();
     }
 
     private async Task<Dictionary<string, string>> StoredAsync() => (await silo.GetAsync($"/apps/{App}/stores/latest/rows")).GetProperty("rows").EnumerateArray()

@@ -21,7 +21,7 @@ public sealed class CompactionModelTests
         var steps = Gen.ListOf(Gen.Choose(0, 999)).Resize(60);
         var scenario = from list in steps from seed in Gen.Choose(0, int.MaxValue - 1) select (Steps: list.ToArray(), Seed: seed);
         FsCheck.Check.One(
-            Config.QuickThrowOnFailure.WithMaxTest(60),
+            PropertyRuns.Of(60),
             Prop.ForAll(Arb.From(scenario), run => Turns.Run(() => new Run(run.Seed).RunAsync(run.Steps))));
     }
 

@@ -50,7 +50,7 @@ internal sealed record Changelog(IReadOnlyDictionary<string, string> Final) : Kn
 }
 
 /// <summary>
-/// Records that were joined with a table as it was when they came, which is chance: their values are "value|found". What is known is that each came once (inner joins: at most once), and met
+/// Records that were joined with a table as it was when they came, when that is chance: their values are "value|found". What is known is that each came once (inner joins: at most once), and met
 /// a value that its key had at some time, or none.
 /// </summary>
 /// <param name="Records">What was joined.</param>

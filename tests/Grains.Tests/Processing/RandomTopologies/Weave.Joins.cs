@@ -4,7 +4,8 @@ using OrleansStreams.Topologies;
 namespace OrleansStreams.Processing.RandomTopologies;
 
 /// <summary>
-/// Joins of streams, whose results are the same for any interleaving, and of streams with tables, which meet the table as it is when they come: see <see cref="LookedUp"/>.
+/// Joins of streams, whose results are the same for any interleaving, and of streams with tables, which meet the table as it is when they come: what they find is known in worlds that read tables
+/// first, and else chance (<see cref="LookedUp"/>).
 /// </summary>
 internal sealed partial class Weave
 {
@@ -59,7 +60,7 @@ internal sealed partial class Weave
             StepKind.LeftJoin => left.Stream.LeftJoin(right.Stream, Functions.Joined, windows, joined),
             _ => left.Stream.OuterJoin(right.Stream, Functions.Joined, windows, joined),
         };
-        _streams.Add(new(stream, new Exact(results, IsOrdered: false), KeepsKey: true, place));
+        _streams.Add(new(stream, new Exact(results, IsOrdered: false), KeepsKey: true, place) { IsHeld = left.IsHeld && right.IsHeld });
     }
 
     private void AddLookUp(bool isLeft, WovenStream from, WovenTable table)
@@ -75,8 +76,7 @@ internal sealed partial class Weave
         var stream = isLeft
             ? from.Stream.LeftJoin(table.Table, (value, found) => $"{value}|{found ?? "_"}", joined)
             : from.Stream.Join(table.Table, (value, found) => $"{value}|{found}", joined);
-        var ever = table.Known.Changes?.Where(change => change.Value is not null).ToLookup(change => change.Key, change => change.Value!);
-        Write(stream, new LookedUp([.. from.Exact.Records.Where(record => record.Value is not null)], ever, record => record.Key, isLeft));
+        Write(stream, Found(from, table.Known, table.IsSettled, record => record.Key, isLeft), _maker);
     }
 
     private void AddGlobalLookUp(Step step, WovenStream from)
@@ -88,8 +88,20 @@ internal sealed partial class Weave
         var stream = isLeft
             ? from.Stream.LeftJoin(global, (key, _) => OtherKey(key), (value, found) => $"{value}|{found ?? "_"}")
             : from.Stream.Join(global, (key, _) => OtherKey(key), (value, found) => $"{value}|{found}");
-        var ever = _scenario.Sources[topic].Records.Where(record => record.Value is not null).ToLookup(record => record.Key, record => record.Value!);
-        Write(stream, new LookedUp([.. from.Exact.Records.Where(record => record.Value is not null)], ever, record => OtherKey(record.Key), isLeft));
+        Write(stream, Found(from, KnownTable.Of(_scenario.Sources[topic].Records), _scenario.Sources[topic].IsTable, record => OtherKey(record.Key), isLeft), _maker);
+    }
+
+    /// <summary>What is found in a table that is complete before the first record comes is known; in any other one it is chance.</summary>
+    private Known Found(WovenStream from, KnownTable table, bool isSettled, Func<ModelRecord, string> keyOf, bool isLeft)
+    {
+        ModelRecord[] records = [.. from.Exact.Records.Where(record => record.Value is not null)];
+        if (!_areTablesFirst || !isSettled || !from.IsHeld)
+        {
+            return new LookedUp(records, table.Changes?.Where(change => change.Value is not null).ToLookup(change => change.Key, change => change.Value!), keyOf, isLeft);
+        }
+
+        var found = records.Select(record => (Record: record, Value: table.Final.GetValueOrDefault(keyOf(record)))).Where(result => isLeft || result.Value is not null);
+        return new Exact([.. found.Select(result => result.Record with { Value = $"{result.Record.Value}|{result.Value ?? "_"}" })], from.Exact.IsOrdered);
     }
 
     private static string OtherKey(string key) => $"k{Functions.Hash(key) % 3}";

@@ -52,6 +52,12 @@ internal sealed partial class Weave
             case StepKind.Through:
                 AddThrough(from);
                 break;
+            case StepKind.ToChosen:
+                AddToChosen(from, salt);
+                break;
+            case StepKind.Process:
+                AddProcessor(from, 1 + (salt % 40));
+                break;
             case StepKind.Deduplicate:
                 AddDeduplication(from, step);
                 break;
@@ -72,7 +78,7 @@ internal sealed partial class Weave
         var partitions = _world.Next(1, 5);
         Topics.Add(topic, partitions);
         var consumed = Consumed.With(Serdes.Utf8, Serdes.Utf8).AllowTimesBefore1970().WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(TimeSpan.FromDays(1)));
-        _streams.Add(new(from.Stream.Through(topic, s_produced, consumed), from.Known, KeepsKey: true, new Partitioning(partitions)));
+        _streams.Add(new(from.Stream.Through(topic, s_produced, consumed), from.Known, KeepsKey: true, new Partitioning(partitions)) { IsHeld = from.IsHeld });
     }
 
     /// <summary>Who comes first passes, which is known only where the records of a key have an order.</summary>
@@ -86,7 +92,7 @@ internal sealed partial class Weave
         from.IsUsed = true;
         var size = 1 + (step.A % 40);
         var stream = from.Stream.Deduplicate(DeduplicationWindow.Of(Ms(size)).Grace(Ms(step.B % 20)), s_grouped.WithName(Next("grouped")), Next("deduplicate"));
-        _streams.Add(new(stream, new Exact([.. Models.Deduplicate(from.Exact.Records, size)], IsOrdered: true), KeepsKey: true, PlaceByKey(from)));
+        _streams.Add(new(stream, new Exact([.. Models.Deduplicate(from.Exact.Records, size)], IsOrdered: true), KeepsKey: true, PlaceByKey(from)) { IsHeld = from.IsHeld });
     }
 
     /// <summary>Streams of two sources that have as many partitions, or are given as many.</summary>
@@ -100,7 +106,34 @@ internal sealed partial class Weave
         other = from.Place.TryMeet(other.Place) ? other : Repartitioned(other, from.Place.Count);
         from.Place.TryMeet(other.Place).ShouldBeTrue();
         other.IsUsed = true;
-        Add(from, from.Stream.Merge(other.Stream), from.Exact.Records.Concat(other.Exact.Records), isOrdered: false, from.KeepsKey && other.KeepsKey);
+        from.IsUsed = true;
+        var both = new Exact([.. from.Exact.Records, .. other.Exact.Records], IsOrdered: false);
+        _streams.Add(new(from.Stream.Merge(other.Stream), both, from.KeepsKey && other.KeepsKey, from.Place) { IsHeld = from.IsHeld && other.IsHeld });
+    }
+
+    /// <summary>To topics that are chosen record by record.</summary>
+    private void AddToChosen(WovenStream from, int salt)
+    {
+        from.IsUsed = true;
+        var count = _world.Next(1, 4);
+        int Choice(string key, string? value) => (int)(Functions.Hash($"{key},{value}", salt) % (uint)count);
+        string[] topics =
+        [
+            .. Enumerable.Range(0, count).Select(choice =>
+                NewResults(new Exact([.. from.Exact.Records.Where(record => Choice(record.Key, record.Value) == choice)], from.Exact.IsOrdered), _maker)),
+        ];
+        from.Stream.To((key, value) => topics[Choice(key, value)], topics, s_produced);
+    }
+
+    /// <summary>By the processor API: what comes passes, and what <see cref="Summing"/> tells by its timer is behind the last event of its time whenever the timer runs.</summary>
+    private void AddProcessor(WovenStream from, int size)
+    {
+        from = from.KeepsKey ? from : Repartitioned(from, null);
+        var sums = Stores.KeyValue(Next("sums"), Serdes.Utf8, Serdes.Utf8);
+        var processed = from.Stream.Process(() => new Summing(sums, size), Processed.With(sums).WithName(Next("summing")));
+        Add(from, processed.Child(Summing.Passed), from.Exact.Records, from.Exact.IsOrdered, keepsKey: false);
+        var final = from.Exact.Records.GroupBy(record => Summing.NameOf(record.Key, record.Time, size)).ToDictionary(name => name.Key, name => Aggregators.Model(AggregatorKind.Aggregate, name));
+        _changelogs.Add(new(processed.Child(Summing.Told), new Changelog(final), KeepsKey: false, from.Place));
     }
 
     private void AddSplit(WovenStream from, Step step)

@@ -99,10 +99,10 @@ internal sealed partial class Weave
                 var filtered = step.B % 2 == 0
                     ? from.Table.Filter((key, value) => Functions.IsKept(key, value, salt), PerhapsKept())
                     : from.Table.FilterNot((key, value) => !Functions.IsKept(key, value, salt), PerhapsKept());
-                _tables.Add(new(filtered, from.Known.Mapped((key, value) => Functions.IsKept(key, value, salt) ? value : null), from.Place));
+                _tables.Add(new(filtered, from.Known.Mapped((key, value) => Functions.IsKept(key, value, salt) ? value : null), from.Place) { IsSettled = from.IsSettled });
                 break;
             case StepKind.TableMapValues:
-                _tables.Add(new(from.Table.MapValues(value => Functions.Mapped(value, salt)!, PerhapsKept()), from.Known.Mapped((_, value) => Functions.Mapped(value, salt)), from.Place));
+                _tables.Add(new(from.Table.MapValues(value => Functions.Mapped(value, salt)!, PerhapsKept()), from.Known.Mapped((_, value) => Functions.Mapped(value, salt)), from.Place) { IsSettled = from.IsSettled });
                 break;
             case StepKind.TableGroupBy:
                 AddTableGroupBy(salt, from);
@@ -144,7 +144,15 @@ internal sealed partial class Weave
             return;
         }
 
-        var (other, place) = (Stream(step.With)!, PlaceByKey(from));
+        (var other, var place) = Met(from, Stream(step.With)!);
+        var final = BothOf(from, other).Where(record => record.Value is not null).GroupBy(record => record.Key).ToDictionary(key => key.Key, key => Aggregators.Model(AggregatorKind.Aggregate, key));
+        _tables.Add(new(Cogrouped(from, other).Aggregate(() => "0", Kept()), new KnownTable(final, null), place));
+    }
+
+    /// <summary>Another stream where the first is by key.</summary>
+    private (WovenStream Other, Partitioning Place) Met(WovenStream from, WovenStream other)
+    {
+        var place = PlaceByKey(from);
         if (!place.TryMeet(PlaceByKey(other)))
         {
             other = Repartitioned(other, place.Count);
@@ -152,15 +160,18 @@ internal sealed partial class Weave
         }
 
         (from.IsUsed, other.IsUsed) = (true, true);
-        var table = from.Stream.GroupByKey(s_grouped.WithName(Next("grouped"))).Cogroup<string>((_, value, sum) => Functions.Sum(sum, value))
-            .Cogroup(other.Stream.GroupByKey(s_grouped.WithName(Next("grouped"))), (_, value, sum) => Functions.Sum(sum, Other(value)))
-            .Aggregate(() => "0", Kept());
-        var records = from.Exact.Records.Concat(other.Exact.Records.Select(record => record with { Value = record.Value is null ? null : Other(record.Value) }));
-        var final = records.Where(record => record.Value is not null).GroupBy(record => record.Key).ToDictionary(key => key.Key, key => Aggregators.Model(AggregatorKind.Aggregate, key));
-        _tables.Add(new(table, new KnownTable(final, null), place));
-
-        static string Other(string value) => $"other {value}";
+        return (other, place);
     }
+
+    private CogroupedKStream<string, string> Cogrouped(WovenStream from, WovenStream other) =>
+        from.Stream.GroupByKey(s_grouped.WithName(Next("grouped"))).Cogroup<string>((_, value, sum) => Functions.Sum(sum, value))
+            .Cogroup(other.Stream.GroupByKey(s_grouped.WithName(Next("grouped"))), (_, value, sum) => Functions.Sum(sum, OfOther(value)));
+
+    /// <summary>The records of both streams, as a cogrouped aggregate takes them.</summary>
+    private static IEnumerable<ModelRecord> BothOf(WovenStream from, WovenStream other) =>
+        from.Exact.Records.Concat(other.Exact.Records.Select(record => record with { Value = record.Value is null ? null : OfOther(record.Value) }));
+
+    private static string OfOther(string value) => $"other {value}";
 
     private void AddTableGroupBy(int salt, WovenTable from)
     {
@@ -168,7 +179,7 @@ internal sealed partial class Weave
             .Aggregate(() => string.Empty, (_, value, rows) => Functions.WithRow(rows, value), (_, value, rows) => Functions.WithoutRow(rows, value)!, Kept());
         var final = from.Known.Final.GroupBy(row => Functions.NewKey(row.Key, row.Value, salt))
             .ToDictionary(group => group.Key, group => group.Aggregate(string.Empty, (rows, row) => Functions.WithRow(rows, row.Value)));
-        _tables.Add(new(table, new KnownTable(final, null), new Partitioning(null)));
+        _tables.Add(new(table, new KnownTable(final, null), new Partitioning(null)) { IsSettled = from.IsSettled });
     }
 
     private void AddForeignKeyJoin(Step step, WovenTable left, WovenTable right)
@@ -178,7 +189,7 @@ internal sealed partial class Weave
         var table = isLeft
             ? left.Table.LeftJoin(right.Table, (_, value) => Functions.ForeignKey(value, salt), Functions.Joined, Kept(), Serdes.Utf8)
             : left.Table.Join(right.Table, (_, value) => Functions.ForeignKey(value, salt), Functions.Joined, Kept(), Serdes.Utf8);
-        _tables.Add(new(table, Models.JoinByForeignKey(left.Known, right.Known, value => Functions.ForeignKey(value, salt), isLeft), left.Place));
+        _tables.Add(new(table, Models.JoinByForeignKey(left.Known, right.Known, value => Functions.ForeignKey(value, salt), isLeft), left.Place) { IsSettled = left.IsSettled && right.IsSettled });
     }
 
     private Materialized<string>? PerhapsKept() => _world.Next(2) == 0 ? null : Kept();
@@ -191,7 +202,7 @@ internal sealed partial class Weave
         if (!left.Place.TryMeet(right.Place))
         {
             var moved = Repartitioned(new WovenStream(right.Table.ToStream(), OfTable(right.Known), KeepsKey: true, right.Place), left.Place.Count);
-            right = new WovenTable(moved.Stream.ToTable(Kept()), right.Known, moved.Place);
+            right = new WovenTable(moved.Stream.ToTable(Kept()), right.Known, moved.Place) { IsSettled = right.IsSettled };
             left.Place.TryMeet(right.Place).ShouldBeTrue();
         }
 
@@ -212,6 +223,6 @@ internal sealed partial class Weave
         }
 
         var known = Models.Join(left.Known, right.Known, needsLeft: step.Kind != StepKind.TableOuterJoin, needsRight: step.Kind == StepKind.TableJoin);
-        _tables.Add(new(table, known, left.Place));
+        _tables.Add(new(table, known, left.Place) { IsSettled = left.IsSettled && right.IsSettled });
     }
 }

@@ -41,7 +41,35 @@ internal sealed partial class Weave
         var records = windows.OrderBy(window => window.End).Select(window => (Window: window, Value: Aggregators.Model(kind, window.Records))).Select(result => isNamed
             ? new ModelRecord(result.Window.Name, result.Value, result.Window.End - 1)
             : new ModelRecord(result.Window.Key, Functions.Short($"{result.Window.Start}:{result.Value}"), result.Window.End - 1));
-        _streams.Add(new(named, new Exact([.. records], IsOrdered: true), KeepsKey: false, place));
+        _streams.Add(new(named, new Exact([.. records], IsOrdered: true), KeepsKey: false, place) { IsHeld = from.IsHeld });
+    }
+
+    /// <summary>Windows over two streams together.</summary>
+    private void AddCogroupedWindows(Step step)
+    {
+        if (Stream(step.On) is not { } from)
+        {
+            return;
+        }
+
+        var (other, kind) = (Stream(step.With)!, (StepKind)((int)StepKind.Tumbling + (step.C % 3)));
+        var windows = WindowsOf(step with { Kind = kind }, [.. BothOf(from, other).Where(record => record.Value is not null)]).OrderBy(window => window.End).ToArray();
+        if (windows.Length > RecordsMax)
+        {
+            return;
+        }
+
+        (other, var place) = Met(from, other);
+        var cogrouped = Cogrouped(from, other);
+        var (size, grace, store) = (Ms(SizeOf(step)), GraceOf(step), Kept());
+        var results = kind switch
+        {
+            StepKind.Tumbling => cogrouped.WindowedBy(TumblingWindows.Of(size).Grace(grace)).Aggregate(() => "0", store),
+            StepKind.Hopping => cogrouped.WindowedBy(HoppingWindows.Of(size, Ms(AdvanceOf(step))).Grace(grace)).Aggregate(() => "0", store),
+            _ => cogrouped.WindowedBy(SessionWindows.With(size).Grace(grace)).Aggregate(() => "0", (_, one, two) => Functions.AddSums(one, two), store),
+        };
+        var records = windows.Select(window => new ModelRecord(window.Name, Aggregators.Model(AggregatorKind.Aggregate, window.Records), window.End - 1));
+        _streams.Add(new(results.Map((window, value) => (NameOf(window), value)), new Exact([.. records], IsOrdered: true), KeepsKey: false, place) { IsHeld = from.IsHeld && other.IsHeld });
     }
 
     private static string NameOf(Windowed<string> window) => new ModelWindow(window.Key, window.WindowStartMs, window.WindowEndMs, []).Name;

@@ -20,15 +20,20 @@ internal sealed partial class Weave
     private readonly Scenario _scenario;
     private readonly Random _world;
     private readonly int[] _partitions;
+    private readonly bool _areTablesFirst;
+    private readonly int _idlenessMs;
     private readonly List<WovenStream> _streams = [];
     private readonly List<WovenStream> _changelogs = [];
     private readonly List<WovenTable> _tables = [];
+    private StepKind? _maker;
     private int _number;
 
     public Weave(Scenario scenario, Random world)
     {
         _scenario = scenario;
         _world = world;
+        _areTablesFirst = world.Next(3) == 0;
+        _idlenessMs = world.Next(3) == 0 ? world.Next(1, 60) : 0;
         var partitions = world.Next(1, 5);
         _partitions = [.. scenario.Sources.Select(_ => world.Next(2) == 0 ? partitions : world.Next(1, 5))];
         for (var topic = 0; topic < scenario.Sources.Length; topic++)
@@ -49,6 +54,15 @@ internal sealed partial class Weave
 
     /// <summary>What every result topic must hold, by its name.</summary>
     public Dictionary<string, Known> Results { get; } = [];
+
+    /// <summary>By result topic, the step that has made what is written to it; null for what was read.</summary>
+    public Dictionary<string, StepKind?> Makers { get; } = [];
+
+    /// <summary>The streams that are read, in a world that reads its tables first: only there it is known what a record finds in a table.</summary>
+    public HashSet<string> HeldBack => _areTablesFirst ? [.. _scenario.Sources.Index().Where(source => !source.Item.IsTable).Select(source => NameOf(source.Index))] : [];
+
+    /// <summary>The timeout of idleness of the sources that have one; 0 when none has.</summary>
+    public long IdlenessMs => _idlenessMs;
 
     /// <summary>The partitions of all topics that are no source.</summary>
     public Dictionary<string, int> Topics { get; } = [];
@@ -86,21 +100,34 @@ internal sealed partial class Weave
         var place = new Partitioning(_partitions[topic]);
         if (source.IsTable)
         {
-            _tables.Add(new(_builder.Table(NameOf(topic), Consuming(), Materialized.As(Next("table"), Serdes.Utf8)), KnownTable.Of(source.Records), place));
+            _tables.Add(new(_builder.Table(NameOf(topic), Consuming(), Materialized.As(Next("table"), Serdes.Utf8)), KnownTable.Of(source.Records), place) { IsSettled = true, Maker = _maker });
         }
         else
         {
-            _streams.Add(new(_builder.Stream(NameOf(topic), Consuming()), new Exact(source.Records, IsOrdered: true), KeepsKey: true, place));
+            _streams.Add(new(_builder.Stream(NameOf(topic), Consuming()), new Exact(source.Records, IsOrdered: true), KeepsKey: true, place) { IsHeld = true, Maker = _maker });
         }
     }
 
     private Consumed<string, string> Consuming()
     {
         var watermarks = WatermarkStrategy.BoundedOutOfOrderness(Ms(_scenario.Bound));
-        return Consumed.With(Serdes.Utf8, Serdes.Utf8).AllowTimesBefore1970().WithWatermarks(_world.Next(3) > 0 ? watermarks : watermarks.WithAlignment(Ms(_world.Next(60))));
+        watermarks = _idlenessMs == 0 || _world.Next(3) == 0 ? watermarks : watermarks.WithIdleness(Ms(_idlenessMs));
+
+        // A table would wait for the streams that wait for it.
+        watermarks = _areTablesFirst || _world.Next(3) > 0 ? watermarks : watermarks.WithAlignment(Ms(_world.Next(60)));
+        return Consumed.With(Serdes.Utf8, Serdes.Utf8).AllowTimesBefore1970().WithWatermarks(watermarks);
     }
 
     private void Add(Step step)
+    {
+        var (streams, changelogs, tables) = (_streams.Count, _changelogs.Count, _tables.Count);
+        _maker = step.Kind;
+        AddWhatIs(step);
+        _streams.Skip(streams).Concat(_changelogs.Skip(changelogs)).ToList().ForEach(stream => stream.Maker = step.Kind);
+        _tables.Skip(tables).ToList().ForEach(table => table.Maker = step.Kind);
+    }
+
+    private void AddWhatIs(Step step)
     {
         switch (step.Kind)
         {
@@ -109,6 +136,9 @@ internal sealed partial class Weave
                 break;
             case <= StepKind.Sliding:
                 AddWindows(step);
+                break;
+            case StepKind.CogroupWindows:
+                AddCogroupedWindows(step);
                 break;
             case <= StepKind.LookUpGlobal:
                 AddJoin(step);
@@ -135,7 +165,7 @@ internal sealed partial class Weave
     private void Add(WovenStream from, KStream<string, string> stream, IEnumerable<ModelRecord> records, bool isOrdered, bool keepsKey)
     {
         from.IsUsed = true;
-        _streams.Add(new(stream, new Exact([.. records], isOrdered), keepsKey, from.Place));
+        _streams.Add(new(stream, new Exact([.. records], isOrdered), keepsKey, from.Place) { IsHeld = from.IsHeld });
     }
 
     /// <summary>A stream whose equal keys lie in one task: itself or, behind the topic that a step makes for itself, what it has become.</summary>
@@ -146,29 +176,27 @@ internal sealed partial class Weave
         stream.IsUsed = true;
         var repartitioned = Topologies.Repartitioned.With(Serdes.Utf8, Serdes.Utf8).WithName(Next("moved"));
         repartitioned = partitions is { } count ? repartitioned.WithNumberOfPartitions(count) : repartitioned;
-        return new(stream.Stream.Repartition(repartitioned), stream.Known, KeepsKey: true, new Partitioning(partitions));
+        return new(stream.Stream.Repartition(repartitioned), stream.Known, KeepsKey: true, new Partitioning(partitions)) { IsHeld = stream.IsHeld };
     }
 
     private void WriteResults()
     {
         foreach (var stream in _streams.Concat(_changelogs).Where(stream => !stream.IsUsed || _world.Next(4) == 0).ToArray())
         {
-            Write(stream.Stream, stream.Known);
+            Write(stream.Stream, stream.Known, stream.Maker);
         }
 
         foreach (var table in _tables.Where(table => !table.IsUsed || _world.Next(4) == 0).ToArray())
         {
-            Write(table.Table.ToStream(), OfTable(table.Known));
+            Write(table.Table.ToStream(), OfTable(table.Known), table.Maker);
         }
     }
 
     private static Known OfTable(KnownTable table) => table.Changes is null ? new Changelog(table.Final) : new Exact(table.Changes, IsOrdered: true);
 
-    private void Write(KStream<string, string> stream, Known known)
+    private void Write(KStream<string, string> stream, Known known, StepKind? maker)
     {
-        var topic = Next("results");
-        Results.Add(topic, known);
-        Topics.Add(topic, _world.Next(1, 4));
+        var topic = NewResults(known, maker);
         if (_world.Next(4) > 0)
         {
             stream.To(topic, s_produced);
@@ -176,5 +204,14 @@ internal sealed partial class Weave
         }
 
         stream.To((_, _) => topic, [topic], s_produced);
+    }
+
+    private string NewResults(Known known, StepKind? maker)
+    {
+        var topic = Next("results");
+        Results.Add(topic, known);
+        Makers.Add(topic, maker);
+        Topics.Add(topic, _world.Next(1, 4));
+        return topic;
     }
 }

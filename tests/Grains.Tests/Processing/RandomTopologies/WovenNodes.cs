@@ -12,6 +12,12 @@ internal sealed record WovenStream(KStream<string, string> Stream, Known Known, 
     /// <summary>Whether a step stands on it; what has none behind it is written to a topic.</summary>
     public bool IsUsed { get; set; }
 
+    /// <summary>The step that has made it; null for a source.</summary>
+    public StepKind? Maker { get; set; }
+
+    /// <summary>Whether nothing of it comes before the streams that are read are read (<see cref="Weave.HeldBack"/>).</summary>
+    public bool IsHeld { get; init; }
+
     public Exact Exact => (Exact)Known;
 }
 
@@ -22,6 +28,12 @@ internal sealed record WovenStream(KStream<string, string> Stream, Known Known, 
 internal sealed record WovenTable(KTable<string, string> Table, KnownTable Known, Partitioning Place)
 {
     public bool IsUsed { get; set; }
+
+    /// <summary>The step that has made it; null for a source.</summary>
+    public StepKind? Maker { get; set; }
+
+    /// <summary>Whether it follows from tables that are read alone, without regard to time: it is what it will be before a stream that is held back begins.</summary>
+    public bool IsSettled { get; init; }
 }
 
 /// <summary>The partitions of the topics that meet in a sub-topology; null while those may still have any number.</summary>

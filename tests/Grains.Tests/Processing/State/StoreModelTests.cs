@@ -11,11 +11,11 @@ public sealed class StoreModelTests
 {
     [Fact]
     public void A_key_value_store_is_a_dictionary_whatever_is_committed_snapshot_and_lost() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunKeyValue));
+        PropertyRuns.Of(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunKeyValue));
 
     [Fact]
     public void A_timed_store_is_a_sorted_list_per_key_whatever_is_committed_snapshot_and_lost() => Check.One(
-        Config.QuickThrowOnFailure.WithMaxTest(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunTimed));
+        PropertyRuns.Of(300), Prop.ForAll(ArbMap.Default.ArbFor<int>(), RunTimed));
 
     private static void RunKeyValue(int seed)
     {
@@ -56,6 +56,13 @@ public sealed class StoreModelTests
                     model = new(committed, StringComparer.Ordinal);
                     break;
                 default:
+                    // The order is brought on in the midst of changes, dropped and begun again.
+                    store.Order(random.Next(1, 8));
+                    if (random.Next(4) == 0)
+                    {
+                        store.DropOrder();
+                    }
+
                     if (isOrdered)
                     {
                         CheckRange(store, model, random, keys);
@@ -145,6 +152,7 @@ public sealed class StoreModelTests
                     break;
                 default:
                     CheckEntries(store, model, key, random.NextInt64(now - 40, now + 20));
+                    CheckPages(store, model, random);
                     break;
             }
 
@@ -188,6 +196,36 @@ public sealed class StoreModelTests
         }
 
         model.Open().ShouldAllBe(entry => (order == TimedOrder.Start ? entry.Start : entry.End) > upTo);
+    }
+
+    private static void CheckPages(TimedStore<int, long> store, TimedModel model, Random random)
+    {
+        if (random.Next(4) == 0)
+        {
+            store.DropOrder();
+        }
+
+        if (!store.Order(random.Next(1, 5)))
+        {
+            return;
+        }
+
+        var from = model.Entries.Keys.Select(row => row.Start).DefaultIfEmpty(0).Min() + random.Next(30);
+        var scan = new StoreScan("s", Key(random.Next(4)), default, from, from + random.Next(60), random.Next(1, 5));
+        var rows = new List<(int, long, long, bool)>();
+        do
+        {
+            var page = new StorePage(scan);
+            store.Scan(page);
+            var (found, continuation) = page.Take();
+            rows.AddRange(found.Select(row => (BinaryPrimitives.ReadInt32BigEndian(row.Key.Span), row.WindowStartMs, row.WindowEndMs, row.IsFinal)));
+            scan = scan with { Continuation = continuation };
+        }
+        while (!scan.Continuation.IsEmpty);
+
+        var first = BinaryPrimitives.ReadInt32BigEndian(scan.FromKey.Span);
+        rows.ShouldBe(model.Entries.Where(pair => pair.Key.Key >= first && pair.Key.Start >= scan.FromMs && pair.Key.Start < scan.ToMs)
+            .Select(pair => (pair.Key.Key, pair.Key.Start, pair.Key.End, pair.Value.IsFinished)));
     }
 
     private static void CheckEntries(TimedStore<int, long> store, TimedModel model, int key, long from)
@@ -243,18 +281,18 @@ internal sealed class ModelJournal(long snapshotBytesMin)
     public void Attach(IStateStore store)
     {
         _store = store;
-        _snapshots = new TaskSnapshots([store], snapshotBytesMin, partBytes: 64);
+        _snapshots = new TaskSnapshots([store], snapshotBytesMin, partBytesMin: 64);
     }
 
     public void Commit(long maxEventTime = long.MinValue)
     {
-        _store!.Evict(maxEventTime);
         var buffer = new ByteBuffer();
         var begins = _snapshots!.TryBegin();
         buffer.WriteInt32(0);
-        buffer.PatchInt32(0, _store.DrainOps(buffer));
+        buffer.PatchInt32(0, _store!.DrainOps(buffer));
         buffer.WriteByte(_snapshots.IsUnderWay ? (byte)1 : (byte)0);
         var ends = _snapshots.IsUnderWay && _snapshots.WritePart(buffer);
+        _store.Evict(maxEventTime);
         _snapshots.Written(buffer.Length, begins, ends);
         _entries.Add((buffer.Span.ToArray(), maxEventTime, begins));
         if (ends)

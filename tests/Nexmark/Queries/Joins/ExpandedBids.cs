@@ -37,8 +37,8 @@ internal sealed class AuctionBidSerde : ISerde<AuctionBid>
 }
 
 /// <summary>
-/// Query 20: the bids on auctions of category 10, with all of the auction. A bid counts from its auction's event on: bids that were drawn for an auction before it began join nothing, and no bid has to
-/// be kept.
+/// Query 20: the bids on auctions of category 10, with all of the auction, whichever comes first and however far apart. A bid that comes before its auction waits for it; behind it nothing is kept, because an
+/// auction comes once. So no more is buffered on either side than a later event can still meet; a join of streams over an endless window, as in query 3, would keep every bid for ever.
 /// </summary>
 internal sealed class ExpandedBids()
     : NexmarkQuery<long, AuctionBid>("q20", EventParts.Bids | EventParts.BidTexts | EventParts.Auctions, Serdes.Int64, AuctionBidSerde.Instance)
@@ -47,40 +47,135 @@ internal sealed class ExpandedBids()
 
     protected override KStream<long, AuctionBid> Results(KStream<long, Event> events)
     {
-        var auctions = events.Filter((_, item) => item.Kind == EventKind.Auction && item.Auction!.Category == Category)
-            .MapValues(item => item.Auction!)
-            .ToTable(Materialized.As("auctions", AuctionSerde.Instance));
-        return events.Bids().Join(auctions, (bid, auction) => new AuctionBid(auction, bid));
+        var auctions = Stores.KeyValue("auctions", Serdes.Int64, AuctionSerde.Instance);
+        var early = Stores.KeyValue("early-bids", Serdes.Int64, BidsSerde.Instance);
+        return events.Filter((_, item) => item.Kind != EventKind.Person).Process(() => new Joiner(auctions, early), Processed.With(auctions, early).KeepsKey());
     }
 
-    protected override IEnumerable<(long Key, AuctionBid Value)> Model(IReadOnlyList<Event> events)
-    {
-        var numbered = events.Select((item, number) => (Item: item, Number: number)).ToArray();
-        return from auction in numbered.Where(numbered => numbered.Item.Kind == EventKind.Auction)
-               where auction.Item.Auction!.Category == 10
-               join bid in numbered.Where(numbered => numbered.Item.Kind == EventKind.Bid) on auction.Item.Key equals bid.Item.Bid.Auction
-               where bid.Number > auction.Number
-               select (auction.Item.Key, new AuctionBid(auction.Item.Auction!, bid.Item.Bid));
-    }
+    protected override IEnumerable<(long Key, AuctionBid Value)> Model(IReadOnlyList<Event> events) =>
+        from auction in events.Auctions()
+        where auction.Category == 10
+        join bid in events.Bids() on auction.Id equals bid.Auction
+        select (auction.Id, new AuctionBid(auction, bid));
 
     protected override HandLoop<long, AuctionBid> Loop() => new ByHand();
+
+    /// <summary>Of an auction that nobody asks for, only that it has come.</summary>
+    private static Auction Kept(Auction auction) => auction.Category == Category ? auction : auction with { Texts = default };
+
+    private sealed class Joiner(KeyValueStoreDefinition<long, Auction> auctionsOf, KeyValueStoreDefinition<long, List<Bid>> earlyOf) : IStreamProcessor<long, Event, long, AuctionBid>
+    {
+        private IProcessorContext<long, AuctionBid> _context = null!;
+        private IKeyValueState<long, Auction> _auctions = null!;
+        private IKeyValueState<long, List<Bid>> _early = null!;
+
+        public void Init(IProcessorContext<long, AuctionBid> context) => (_context, _auctions, _early) = (context, context.GetStore(auctionsOf), context.GetStore(earlyOf));
+
+        public void Process(ProcessorRecord<long, Event> record)
+        {
+            if (record.Value.Kind == EventKind.Bid)
+            {
+                Take(record, record.Value.Bid);
+            }
+            else
+            {
+                Take(record, record.Value.Auction!);
+            }
+        }
+
+        private void Take(in ProcessorRecord<long, Event> record, in Bid bid)
+        {
+            if (!_auctions.TryGet(bid.Auction, out var auction))
+            {
+                List<Bid> bids = [.. _early.TryGet(bid.Auction, out var before) ? before : [], bid];
+                _early.Put(bid.Auction, bids);
+            }
+            else if (auction.Category == Category)
+            {
+                _context.Forward(record.WithValue(new AuctionBid(auction, bid)));
+            }
+        }
+
+        private void Take(in ProcessorRecord<long, Event> record, Auction auction)
+        {
+            _auctions.Put(auction.Id, Kept(auction));
+            if (!_early.TryGet(auction.Id, out var bids))
+            {
+                return;
+            }
+
+            _early.Delete(auction.Id);
+            foreach (var bid in auction.Category == Category ? bids : [])
+            {
+                _context.Forward(record.WithValue(new AuctionBid(auction, bid)));
+            }
+        }
+    }
+
+    /// <summary>
+    /// Writes bids.
+    /// <code>
+    ///  (bytes of the bid int32 little-endian | bid)*
+    /// </code>
+    /// </summary>
+    private sealed class BidsSerde : ISerde<List<Bid>>
+    {
+        public static BidsSerde Instance { get; } = new();
+
+        public string Name => "nexmark-bids";
+
+        public void Serialize(List<Bid> value, IBufferWriter<byte> writer)
+        {
+            foreach (var bid in value)
+            {
+                BinaryPrimitives.WriteInt32LittleEndian(writer.GetSpan(sizeof(int)), BidSerde.SizeOf(bid));
+                writer.Advance(sizeof(int));
+                BidSerde.Instance.Serialize(bid, writer);
+            }
+        }
+
+        public List<Bid> Deserialize(ReadOnlySpan<byte> data)
+        {
+            var bids = new List<Bid>();
+            while (!data.IsEmpty)
+            {
+                var end = sizeof(int) + BinaryPrimitives.ReadInt32LittleEndian(data);
+                bids.Add(BidSerde.Instance.Deserialize(data[sizeof(int)..end]));
+                data = data[end..];
+            }
+
+            return bids;
+        }
+    }
 
     private sealed class ByHand : HandLoop<long, AuctionBid>
     {
         private readonly Dictionary<long, Auction> _auctions = [];
+        private readonly Dictionary<long, List<Bid>> _early = [];
 
         protected override void Take(in Event item, long time)
         {
             if (item.Kind == EventKind.Bid)
             {
-                if (_auctions.TryGetValue(item.Bid.Auction, out var auction))
+                if (!_auctions.TryGetValue(item.Bid.Auction, out var auction))
+                {
+                    (_early.TryGetValue(item.Bid.Auction, out var bids) ? bids : _early[item.Bid.Auction] = []).Add(item.Bid);
+                }
+                else if (auction.Category == Category)
                 {
                     Emit(time, item.Bid.Auction, new AuctionBid(auction, item.Bid));
                 }
             }
-            else if (item.Kind == EventKind.Auction && item.Auction!.Category == Category)
+            else if (item.Kind == EventKind.Auction)
             {
-                _auctions.Add(item.Auction.Id, item.Auction);
+                _auctions.Add(item.Auction!.Id, Kept(item.Auction));
+                if (_early.Remove(item.Auction.Id, out var bids) && item.Auction.Category == Category)
+                {
+                    foreach (var bid in bids)
+                    {
+                        Emit(time, item.Auction.Id, new AuctionBid(item.Auction, bid));
+                    }
+                }
             }
         }
     }

@@ -41,25 +41,18 @@ internal sealed class CategoryPrices() : NexmarkQuery<long, long>("q4", EventPar
 
         protected override void Take(in Event item, long time)
         {
-            if (item.Kind == EventKind.Auction)
+            if (item.Kind == EventKind.Person)
             {
-                _prices[item.Auction!.Id] = AuctionPrice.Of(item.Auction);
+                return;
             }
-            else if (item.Kind == EventKind.Bid)
-            {
-                ref var price = ref CollectionsMarshal.GetValueRefOrNullRef(_prices, item.Bid.Auction);
-                if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref price))
-                {
-                    return;
-                }
 
-                price = price.With(item.Bid);
-                if (price.IsNews)
-                {
-                    ref var sum = ref CollectionsMarshal.GetValueRefOrAddDefault(_sums, price.Category, out _);
-                    sum = sum.Plus(Difference(price));
-                    Emit(time, price.Category, sum.Average);
-                }
+            ref var price = ref CollectionsMarshal.GetValueRefOrAddDefault(_prices, item.Key, out _);
+            price = price.With(item);
+            if (price.IsNews)
+            {
+                ref var sum = ref CollectionsMarshal.GetValueRefOrAddDefault(_sums, price.Category, out _);
+                sum = sum.Plus(Difference(price));
+                Emit(time, price.Category, sum.Average);
             }
         }
     }

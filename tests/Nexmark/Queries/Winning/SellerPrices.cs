@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using OrleansStreams.Nexmark.Events;
 using OrleansStreams.Records;
@@ -38,25 +37,18 @@ internal sealed class SellerPrices() : NexmarkQuery<long, long>("q6", EventParts
 
         protected override void Take(in Event item, long time)
         {
-            if (item.Kind == EventKind.Auction)
+            if (item.Kind == EventKind.Person)
             {
-                _prices[item.Auction!.Id] = AuctionPrice.Of(item.Auction);
+                return;
             }
-            else if (item.Kind == EventKind.Bid)
-            {
-                ref var price = ref CollectionsMarshal.GetValueRefOrNullRef(_prices, item.Bid.Auction);
-                if (Unsafe.IsNullRef(ref price))
-                {
-                    return;
-                }
 
-                price = price.With(item.Bid);
-                if (price.IsNews)
-                {
-                    ref var last = ref CollectionsMarshal.GetValueRefOrAddDefault(_last, price.Seller, out _);
-                    last = (last ?? LastPrices.None).With(new(item.Bid.Auction, price.Price));
-                    Emit(time, price.Seller, last.Average);
-                }
+            ref var price = ref CollectionsMarshal.GetValueRefOrAddDefault(_prices, item.Key, out _);
+            price = price.With(item);
+            if (price.IsNews)
+            {
+                ref var last = ref CollectionsMarshal.GetValueRefOrAddDefault(_last, price.Seller, out _);
+                last = (last ?? LastPrices.None).With(new(item.Key, price.Price));
+                Emit(time, price.Seller, last.Average);
             }
         }
     }

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using OrleansStreams.Nexmark.Events;
 using OrleansStreams.Nexmark.Queries.Joins;
@@ -9,7 +8,8 @@ using OrleansStreams.Topologies;
 namespace OrleansStreams.Nexmark.Queries.Winning;
 
 /// <summary>
-/// Query 9: each auction with its winning bid, the highest and of those the first, kept up to date. A bid counts from its auction's event on.
+/// Query 9: each auction with its winning bid, the highest and of those the first, kept up to date. A bid counts if its time lies within the auction's, also when it comes before the auction's event
+/// (<see cref="AuctionPrice"/>).
 /// </summary>
 internal sealed class WinningBids()
     : NexmarkQuery<long, AuctionBid>("q9", EventParts.Bids | EventParts.BidTexts | EventParts.Auctions, Serdes.Int64, AuctionBidSerde.Instance)
@@ -21,7 +21,7 @@ internal sealed class WinningBids()
         .GroupByKey()
         .Aggregate(
             () => default,
-            (_, item, winner) => item.Kind == EventKind.Auction ? new Winner(item.Auction, default, false) : winner.With(item.Bid),
+            (_, item, winner) => winner.With(item),
             Materialized.As("winners", WinnerSerde.Instance))
         .ToStream()
         .Filter((_, winner) => winner.IsNews)
@@ -29,14 +29,12 @@ internal sealed class WinningBids()
 
     protected override IEnumerable<(long Key, AuctionBid Value)> Model(IReadOnlyList<Event> events)
     {
-        var bids = events.Select((item, number) => (Item: item, Number: number)).Where(numbered => numbered.Item.Kind == EventKind.Bid).ToLookup(numbered => numbered.Item.Bid.Auction);
-        return from numbered in events.Select((item, number) => (Item: item, Number: number))
-               where numbered.Item.Kind == EventKind.Auction
-               let auction = numbered.Item.Auction!
+        var bids = events.Bids().ToLookup(bid => bid.Auction);
+        return from auction in events.Auctions()
                let taken = from bid in bids[auction.Id]
-                           where bid.Number > numbered.Number && bid.Item.Bid.Time >= auction.Time && bid.Item.Bid.Time <= auction.Expires
-                           orderby bid.Item.Bid.Price descending, bid.Number
-                           select bid.Item.Bid
+                           where bid.Time >= auction.Time && bid.Time <= auction.Expires
+                           orderby bid.Price descending, bid.Time
+                           select bid
                where taken.Any()
                select (auction.Id, new AuctionBid(auction, taken.First()));
     }
@@ -44,15 +42,26 @@ internal sealed class WinningBids()
     protected override HandLoop<long, AuctionBid> Loop() => new ByHand();
 
     /// <param name="Auction">The auction; null when its event has not come.</param>
-    /// <param name="Bid">Its best bid; of price 0 without one.</param>
-    /// <param name="IsNews">Whether the last event has changed it: not stored.</param>
+    /// <param name="Bid">Its best bid, before its event the best of the last ms; of price 0 without one.</param>
+    /// <param name="IsNews">Whether the last event has changed the winner of an auction: not stored.</param>
     private readonly record struct Winner(Auction? Auction, Bid Bid, bool IsNews)
     {
-        public Winner With(in Bid bid) => Auction is { } auction && bid.Time >= auction.Time && bid.Time <= auction.Expires && bid.Price > Bid.Price
-            ? new(auction, bid, true)
-            : this with { IsNews = false };
+        public Winner With(in Event item) => item.Kind == EventKind.Auction ? With(item.Auction!) : Auction is { } auction ? With(auction, item.Bid) : Early(item.Bid);
+
+        private Winner With(Auction auction) => Bid.Time >= auction.Time && Bid.Time <= auction.Expires ? new(auction, Bid, Bid.Price > 0) : new(auction, default, false);
+
+        private Winner With(Auction auction, in Bid bid) =>
+            bid.Time >= auction.Time && bid.Time <= auction.Expires && bid.Price > Bid.Price ? new(auction, bid, true) : this with { IsNews = false };
+
+        private Winner Early(in Bid bid) => bid.Time > Bid.Time || bid.Price > Bid.Price ? new(null, bid, false) : this;
     }
 
+    /// <summary>
+    /// Writes a winner.
+    /// <code>
+    ///  whether its auction has come byte | of an auction: the auction and the bid as AuctionBidSerde | else: the bid
+    /// </code>
+    /// </summary>
     private sealed class WinnerSerde : ISerde<Winner>
     {
         public static WinnerSerde Instance { get; } = new();
@@ -61,7 +70,13 @@ internal sealed class WinningBids()
 
         public void Serialize(Winner value, IBufferWriter<byte> writer)
         {
-            if (value.Auction is not null)
+            writer.GetSpan(1)[0] = (byte)(value.Auction is null ? 0 : 1);
+            writer.Advance(1);
+            if (value.Auction is null)
+            {
+                BidSerde.Instance.Serialize(value.Bid, writer);
+            }
+            else
             {
                 AuctionBidSerde.Instance.Serialize(new AuctionBid(value.Auction, value.Bid), writer);
             }
@@ -69,12 +84,12 @@ internal sealed class WinningBids()
 
         public Winner Deserialize(ReadOnlySpan<byte> data)
         {
-            if (data.IsEmpty)
+            if (data[0] == 0)
             {
-                return default;
+                return new Winner(null, BidSerde.Instance.Deserialize(data[1..]), false);
             }
 
-            var (auction, bid) = AuctionBidSerde.Instance.Deserialize(data);
+            var (auction, bid) = AuctionBidSerde.Instance.Deserialize(data[1..]);
             return new Winner(auction, bid, false);
         }
     }
@@ -85,23 +100,16 @@ internal sealed class WinningBids()
 
         protected override void Take(in Event item, long time)
         {
-            if (item.Kind == EventKind.Auction)
+            if (item.Kind == EventKind.Person)
             {
-                _winners[item.Auction!.Id] = new Winner(item.Auction, default, false);
+                return;
             }
-            else if (item.Kind == EventKind.Bid)
-            {
-                ref var winner = ref CollectionsMarshal.GetValueRefOrNullRef(_winners, item.Bid.Auction);
-                if (Unsafe.IsNullRef(ref winner))
-                {
-                    return;
-                }
 
-                winner = winner.With(item.Bid);
-                if (winner.IsNews)
-                {
-                    Emit(time, item.Bid.Auction, new AuctionBid(winner.Auction!, winner.Bid));
-                }
+            ref var winner = ref CollectionsMarshal.GetValueRefOrAddDefault(_winners, item.Key, out _);
+            winner = winner.With(item);
+            if (winner.IsNews)
+            {
+                Emit(time, item.Key, new AuctionBid(winner.Auction!, winner.Bid));
             }
         }
     }
