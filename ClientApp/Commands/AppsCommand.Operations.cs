@@ -58,46 +58,6 @@ internal static partial class AppsCommand
         return command;
     }
 
-    private static Command Reconcile()
-    {
-        var first = new Argument<string>("first") { Description = "An application or an alias." };
-        var second = new Argument<string>("second") { Description = "The application or alias to compare it with." };
-        var store = new Option<string>("--store") { Description = "The store.", Required = true };
-        var withStore = new Option<string>("--with-store") { Description = "The second one's store; of the same name when absent.", HelpName = "STORE" };
-        var from = new Option<string>("--from") { Description = "The first window start to compare: ISO 8601 or ms since 1970.", HelpName = "TIME" };
-        var to = new Option<string>("--to") { Description = "The first window start not to compare.", HelpName = "TIME" };
-        var limit = new Option<int?>("--limit") { Description = "The most differences to show; 1,000 when absent. All are counted.", HelpName = "N" };
-        var command = new Command("reconcile", "Compares two results key by key, window by window; exit code 1 when they differ.") { first, second, store, withStore, from, to, limit };
-        command.OnRun(async (session, cancellation) =>
-        {
-            var query = StreamsServer.Query(
-                ("with", session.Get(second)),
-                ("withStore", session.Get(withStore)),
-                ("from", session.Get(from)),
-                ("to", session.Get(to)),
-                ("limit", session.Get(limit)?.ToString(CultureInfo.InvariantCulture)));
-            var answer = await session.Server.GetAsync(StreamsServer.Path("apps", session.Get(first), "stores", session.Get(store)!, "differences") + query, cancellation);
-            if (session.Json)
-            {
-                session.Terminal.WriteJson(answer);
-            }
-            else
-            {
-                session.Terminal.WriteLine(
-                    $"{answer.Text("equal")} equal, {answer.Text("different")} different, {answer.Text("onlyInFirst")} only in {session.Get(first)}, {answer.Text("onlyInSecond")} only in {session.Get(second)}");
-                var rows = answer.Items("differences")
-                    .Select(row => new[] { row.Text("key"), row.Text("windowStart"), row.Text("windowEnd"), row.Text("kind"), row.Text("first"), row.Text("second") }).ToArray();
-                if (rows.Length > 0)
-                {
-                    session.Terminal.WriteTable(["KEY", "WINDOW START", "WINDOW END", "DIFFERENCE", "FIRST", "SECOND"], rows);
-                }
-            }
-
-            return answer.Long("different") + answer.Long("onlyInFirst") + answer.Long("onlyInSecond") == 0 ? CommandRunner.Fine : CommandRunner.Failed;
-        });
-        return command;
-    }
-
     private static Command Post(string verb, string description)
     {
         var command = new Command(verb, description) { App };

@@ -74,10 +74,15 @@ internal static partial class AppsCommand
             else if (byKey)
             {
                 session.Terminal.WriteTable(["WINDOW START", "WINDOW END", "VALUE", "FINAL"], [.. answer.Items("entries").Select(Cells)]);
+                session.Terminal.WriteLine($"of '{answer.Text("app")}', watermark {answer.Text("watermark")}, commit {answer.Text("commit")}");
             }
             else
             {
                 session.Terminal.WriteTable(["KEY", "WINDOW START", "WINDOW END", "VALUE", "FINAL"], [.. answer.Items("rows").Select(row => (string[])[row.Text("key"), .. Cells(row)])]);
+                foreach (var partition in answer.Items("partitions"))
+                {
+                    session.Terminal.WriteLine($"of '{answer.Text("app")}', partition {partition.Text("partition")}: watermark {partition.Text("watermark")}, commit {partition.Text("commit")}");
+                }
             }
 
             if (!session.Json && answer.Text("continuation") is var next and not JsonReading.Nothing)

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using OrleansStreams.ClientApp.Server;
 
 namespace OrleansStreams.ClientApp.Commands;
@@ -90,12 +91,20 @@ internal static partial class AppsCommand
         session.Terminal.WriteLine($"  watermark {app.Text("watermark")}, lag {app.Text("lag")}, {app.Rounded("recordsPerSecond")} records/s");
         session.Terminal.WriteLine($"  {app.Text("recordsIn")} records in, {app.Text("recordsOut")} out, {app.Text("lateRecords")} late");
         session.Terminal.WriteTable(
-            ["TASK", "STATE", "WATERMARK", "LAG", "RECORDS/S", "IN", "OUT", "LATE", "SKIPPED", "STATE ENTRIES", "STATE BYTES", "COMMIT MS", "ERROR"],
+            ["TASK", "STATE", "WATERMARK", "BEHIND CLOCK", "LAG", "RECORDS/S", "IN", "OUT", "LATE", "SKIPPED", "DEAD LETTERS", "STATE ENTRIES", "STATE BYTES", "COMMIT MS", "ERROR"],
             [.. app.Items("tasks").Select(task => new[]
             {
-                task.Text("taskId"), task.Text("state"), task.Text("watermark"), task.Text("lag"), task.Rounded("recordsPerSecond"), task.Text("recordsIn"),
-                task.Text("recordsOut"), task.Text("lateRecords"), task.Text("skippedRecords"), task.Text("stateEntries"), task.Text("stateBytes"), task.Rounded("commitMsMedian"), CommandRunner.OneLine(task.Text("error")),
+                task.Text("taskId"), StateOf(task), task.Text("watermark"), Behind(task), task.Text("lag"), task.Rounded("recordsPerSecond"), task.Text("recordsIn"),
+                task.Text("recordsOut"), task.Text("lateRecords"), task.Text("skippedRecords"), task.Text("deadLetters"), task.Text("stateEntries"), task.Text("stateBytes"), task.Rounded("commitMsMedian"), CommandRunner.OneLine(task.Text("error")),
             })],
-            3, 4, 5, 6, 7, 8, 9, 10, 11);
+            3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13);
     }
+
+    private static string StateOf(System.Text.Json.JsonElement task) =>
+        task.GetProperty("isPaused").GetBoolean() && task.Text("state") == "Running" ? "Paused" : task.GetProperty("willRestart").GetBoolean() ? task.Text("state") + ", restarts" : task.Text("state");
+
+    /// <summary>How far the watermark is behind the wall clock.</summary>
+    private static string Behind(System.Text.Json.JsonElement task) => task.Text("watermarkLagMs") is var text and not JsonReading.Nothing && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var ms)
+        ? TimeSpan.FromMilliseconds(ms).ToString(ms < 86_400_000 ? @"hh\:mm\:ss\.f" : @"d\.hh\:mm\:ss", CultureInfo.InvariantCulture)
+        : JsonReading.Nothing;
 }

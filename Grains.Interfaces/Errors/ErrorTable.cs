@@ -56,6 +56,7 @@ public static class ErrorTable
         StreamsErrorCode.Closed => (false, ErrorFault.User, 410),
         StreamsErrorCode.AddressInUse => (false, ErrorFault.User, 503),
         StreamsErrorCode.TaskNotReady => (true, ErrorFault.Dependency, 503),
+        StreamsErrorCode.ContinuationOutdated => (false, ErrorFault.User, 409),
         StreamsErrorCode.StateTooLarge => (false, ErrorFault.User, 507),
         _ => (false, ErrorFault.Internal, 500),
     };

@@ -137,6 +137,9 @@ public enum StreamsErrorCode : short
     /// <summary>A task of a running application starts, restores its state, or is about to be restarted.</summary>
     TaskNotReady = 1013,
 
+    /// <summary>Another application answers than the one that answered the page before: its alias was switched. Begin again with the first page.</summary>
+    ContinuationOutdated = 1014,
+
     /// <summary>A task's state has outgrown the memory that it may take; what was committed before is kept.</summary>
     StateTooLarge = 1020,
 }

@@ -77,6 +77,19 @@ public sealed record StreamTaskStart([property: Id(0)] ImmutableDictionary<strin
     public ImmutableDictionary<string, long> EndOffsets { get; init; } = ImmutableDictionary<string, long>.Empty;
 }
 
+/// <summary>What of the user's topics an application uses.</summary>
+/// <param name="IsRunning">Whether it is meant to run, or is being started.</param>
+/// <param name="HasState">Whether it has processed records, and goes on behind them when it is started.</param>
+/// <param name="Parameters">The parameters that it was started with.</param>
+/// <param name="Written">The topics that it writes: results, late and poison records.</param>
+/// <param name="Read">The topics that it reads.</param>
+[GenerateSerializer]
+[Immutable]
+[Alias("streams.application-use")]
+public sealed record ApplicationUse(
+    [property: Id(0)] bool IsRunning, [property: Id(1)] bool HasState, [property: Id(2)] ImmutableDictionary<string, string> Parameters,
+    [property: Id(3)] ImmutableArray<string> Written, [property: Id(4)] ImmutableArray<string> Read);
+
 /// <summary>A name under which an application is queried, so that another version can take its place between two queries.</summary>
 /// <param name="Alias">The name.</param>
 /// <param name="Application">The application that it stands for.</param>

@@ -21,6 +21,10 @@ public interface IApplicationDirectoryGrain : IGrainWithStringKey
     [Alias("ListAliasesAsync")]
     Task<ImmutableArray<ServingAlias>> ListAliasesAsync();
 
+    /// <summary>The aliases that stand for an application, in ordinal order: once a switch that is under way is over.</summary>
+    [Alias("AliasesOfAsync")]
+    Task<ImmutableArray<string>> AliasesOfAsync(string application);
+
     /// <summary>Lets an alias stand for an application that runs, from now on and durably. Queries that were asked before are answered by the application before.</summary>
     /// <exception cref="StreamsException">InvalidConfig for a name that cannot be one, InvalidRequest when it is an application's or the application does not run, ApplicationNotFound.</exception>
     [Alias("SwitchAsync")]

@@ -195,9 +195,11 @@ public sealed record StateQueryResult(
 [Alias("streams.IStreamApplicationGrain")]
 public interface IStreamApplicationGrain : IGrainWithStringKey
 {
-    /// <summary>Starts the application (durably: it starts again with every silo) or does nothing when it runs with the same parameters.</summary>
-    /// <param name="parameters">Passed to the topology's factory; fixed from the first start on but for <see cref="Topologies.Topology.ChangeableParameters"/>, and none means those of the last start.</param>
-    /// <exception cref="StreamsException">ApplicationNotFound; InvalidRequest when state exists that was made with other parameters; UnknownTopicOrPartition for a missing input topic.</exception>
+    /// <summary>Starts the application (durably: it starts again with every silo) or does nothing when it runs with the same parameters. A version that is
+    /// new gets the topics that it names by its version and that don't exist: made as the ones are that the application itself names there.</summary>
+    /// <param name="parameters">Passed to the topology's factory; fixed from the first start on but for <see cref="Topologies.Topology.ChangeableParameters"/>, and none means those of the last start, or,
+    /// for a version that is new, those of the application itself.</param>
+    /// <exception cref="StreamsException">ApplicationNotFound; InvalidConfig when another version that runs writes the same topics, or reads what this one would write; InvalidRequest when state exists that was made with other parameters; UnknownTopicOrPartition for a missing input topic.</exception>
     [Alias("StartAsync")]
     Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters);
 
@@ -243,6 +245,12 @@ public interface IStreamApplicationGrain : IGrainWithStringKey
     [AlwaysInterleave]
     [Alias("GetStatusAsync")]
     Task<StreamApplicationStatus> GetStatusAsync();
+
+    /// <summary>What of the user's topics the application uses, for its other versions.</summary>
+    /// <exception cref="StreamsException">ApplicationNotFound.</exception>
+    [AlwaysInterleave]
+    [Alias("GetUseAsync")]
+    Task<ApplicationUse> GetUseAsync();
 
     /// <summary>Brings the tasks up when the application is meant to run; called at silo start.</summary>
     [Alias("EnsureRunningAsync")]

@@ -25,7 +25,7 @@ public sealed record StoreScan(
     [property: Id(0)] string Store, [property: Id(1)] ReadOnlyMemory<byte> FromKey, [property: Id(2)] ReadOnlyMemory<byte> ToKey,
     [property: Id(3)] long FromMs, [property: Id(4)] long ToMs, [property: Id(5)] int Limit)
 {
-    /// <summary>Where the page before ended (<see cref="StoreScanResult.Continuation"/>); empty for the first page.</summary>
+    /// <summary>Where the page before ended (<see cref="StoreScanResult.Continuation"/>); empty for the first page. It holds for the application that answered that page alone.</summary>
     [Id(6)]
     public ReadOnlyMemory<byte> Continuation { get; init; }
 
@@ -92,4 +92,9 @@ public sealed record StoreScanResult(
 [GenerateSerializer]
 [Immutable]
 [Alias("streams.topology-text")]
-public sealed record TopologyText([property: Id(0)] string Text, [property: Id(1)] string Mermaid);
+public sealed record TopologyText([property: Id(0)] string Text, [property: Id(1)] string Mermaid)
+{
+    /// <summary>The stores that hold results, in ordinal order.</summary>
+    [Id(2)]
+    public ImmutableArray<string> Stores { get; init; } = [];
+}

@@ -76,6 +76,8 @@ internal sealed class BroadcastSinkNode<TKey, TValue>(int id, string name, Topol
 {
     public Produced<TKey, TValue> Produced { get; } = produced;
 
+    public override bool TakesRows => true;
+
     public override string Shape => $"to all partitions of {Topic}";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);

@@ -47,6 +47,8 @@ internal sealed class ProcessorNode<TKey, TValue, TNewKey, TNewValue>(
 
     public override IReadOnlyList<string> Stores => [PunctuatorStore, .. owned.SelectMany(definition => definition.StoreNames)];
 
+    public override IEnumerable<string> ResultStores => owned.Select(definition => definition.Name);
+
     public override IReadOnlyList<string> SharedStores => [.. Declared.Where(definition => !owned.Contains(definition)).Select(definition => definition.Name)];
 
     // Whether it schedules punctuators is seen when it runs.

@@ -35,6 +35,8 @@ internal abstract class TableNode<TKey, TValue>(int id, string name, ISerde<TKey
     public override IReadOnlyList<string> Stores =>
         Materialized is null ? [] : Materialized.TimeToLiveMs is null ? [Materialized.StoreName] : [Materialized.StoreName, TimeToLive.StoreOf(Materialized.StoreName)];
 
+    public override IEnumerable<string> ResultStores => Materialized is null ? [] : [Materialized.StoreName];
+
     // A key whose time to live is over is deleted with that time, when the watermark is there.
     public override long? EmitDelayMs => Materialized?.TimeToLiveMs is null ? null : 0;
 
@@ -48,6 +50,8 @@ internal abstract class TableNode<TKey, TValue>(int id, string name, ISerde<TKey
 internal sealed class ToTableNode<TKey, TValue>(int id, string name, TopologyNode parent, ISerde<TKey> keySerde, Materialized<TValue> materialized)
     : TableNode<TKey, TValue>(id, name, keySerde, materialized, parent)
 {
+    public override bool TakesRows => true;
+
     public override string Shape => $"to-table{StoreShape}";
 
     public override void Accept(ITopologyVisitor visitor) => visitor.Visit(this);

@@ -16,6 +16,17 @@ public sealed class Topology
     /// <summary>The sub-topologies, numbered in the order in which their first source was described.</summary>
     public ImmutableArray<SubTopology> SubTopologies { get; }
 
+    /// <summary>The stores of results, in ordinal order: without those that steps need besides.</summary>
+    internal IEnumerable<string> ResultStores => SubTopologies.SelectMany(sub => sub.Nodes).SelectMany(node => node.ResultStores).Order(StringComparer.Ordinal);
+
+    /// <summary>The topics of the user that it writes: results, late and poison records.</summary>
+    internal IEnumerable<string> UserOutputs => SubTopologies.SelectMany(sub => sub.OutputTopics.Concat(sub.DeadLetterTopics)).Except(Made, StringComparer.Ordinal);
+
+    /// <summary>The topics of the user that it reads.</summary>
+    internal IEnumerable<string> UserInputs => SubTopologies.SelectMany(sub => sub.InputTopics).Except(Made, StringComparer.Ordinal);
+
+    private HashSet<string> Made => SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => source.Topic).ToHashSet(StringComparer.Ordinal);
+
     /// <summary>The parameters that change no result and hence may change from start to start, in ordinal order.</summary>
     public ImmutableArray<string> ChangeableParameters { get; }
 
@@ -49,7 +60,7 @@ public sealed class Topology
 
     private Func<string, string> NamesIn(string application)
     {
-        var made = SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => source.Topic).ToHashSet(StringComparer.Ordinal);
+        var made = Made;
         return topic => made.Contains(topic) ? RepartitionTopic.NameIn(application, topic) : topic;
     }
 
@@ -228,6 +239,17 @@ public sealed class SubTopology
 
         return isLookedUp;
     }
+
+    /// <summary>Whether an input is read for nothing but the rows of tables.</summary>
+    internal bool IsTable(int input)
+    {
+        var readers = Nodes.Where(node => node.Parents.Contains(Sources[input])).ToArray();
+        return readers.Length > 0 && readers.All(node => node.TakesRows);
+    }
+
+    /// <summary>Whether a store is the copy of a global table, which every task has whole.</summary>
+    internal bool IsGlobal(string store) => Nodes.Any(node =>
+        node.Stores.Contains(store) && node.Parents is [TopicSourceNode { Internal: { } topic }] && topic.Name.EndsWith(RepartitionTopic.BroadcastSuffix, StringComparison.Ordinal));
 
     internal static SubTopology Of(int id, ImmutableArray<TopologyNode> nodes, ErrorPolicy errors)
     {

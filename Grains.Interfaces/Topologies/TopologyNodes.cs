@@ -28,6 +28,12 @@ internal abstract class TopologyNode
     /// <summary>Whether a null value that its source read is still told apart from a value type's default: the value is the source's, or a table's deletion.</summary>
     public virtual bool KeepsNull => false;
 
+    /// <summary>Whether it takes what its source reads for the rows of a table, and not for events.</summary>
+    public virtual bool TakesRows => false;
+
+    /// <summary>Those of <see cref="Stores"/> that hold results, and not what a step needs besides.</summary>
+    public virtual IEnumerable<string> ResultStores => [];
+
     /// <summary>The state stores that it keeps, in the order in which its step makes them.</summary>
     public virtual IReadOnlyList<string> Stores => [];
 
@@ -225,6 +231,8 @@ internal abstract class WindowAggregateNode(int id, string name, TopologyNode pa
     public string? LateTopic { get; } = lateTopic;
 
     public override IReadOnlyList<string> Stores => [StoreName];
+
+    public override IEnumerable<string> ResultStores => Stores;
 
     public override IEnumerable<string> Writes => LateTopic is null ? [] : [LateTopic];
 

@@ -81,6 +81,8 @@ internal abstract class TimedWindowNode<TKey, TValue, TAggregate>(
     /// <summary>The store of the windows that have changed since they were emitted, for <see cref="WindowEmitKind.Every"/>.</summary>
     public string PendingStore => Materialized.StoreName + "-pending";
 
+    public override IEnumerable<string> ResultStores => [Materialized.StoreName];
+
     public override IReadOnlyList<string> Stores => Emit.Kind == WindowEmitKind.Every ? [Materialized.StoreName, PendingStore] : [Materialized.StoreName];
 
     public override IEnumerable<string> Writes => LateTopic is null ? [] : [LateTopic];

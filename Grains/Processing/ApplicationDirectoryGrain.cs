@@ -8,11 +8,19 @@ internal sealed class ApplicationDirectoryGrain(
     IApplicationCatalog catalog,
     [PersistentState("application-directory", "streams")] IPersistentState<ApplicationDirectoryState> stored) : Grain, IApplicationDirectoryGrain
 {
+    // What is stored for certain: queries come between a change and its write.
+    private ApplicationDirectoryState? _known;
+
+    private ApplicationDirectoryState Known => _known ??= stored.State;
+
     public Task<ImmutableArray<string>> ListAsync() =>
-        Task.FromResult<ImmutableArray<string>>([.. catalog.Names.Union(stored.State.Versions, StringComparer.Ordinal).Order(StringComparer.Ordinal)]);
+        Task.FromResult<ImmutableArray<string>>([.. catalog.Names.Union(Known.Versions, StringComparer.Ordinal).Order(StringComparer.Ordinal)]);
 
     public Task<ImmutableArray<ServingAlias>> ListAliasesAsync() =>
-        Task.FromResult<ImmutableArray<ServingAlias>>([.. stored.State.Aliases.OrderBy(alias => alias.Key, StringComparer.Ordinal).Select(alias => new ServingAlias(alias.Key, alias.Value))]);
+        Task.FromResult<ImmutableArray<ServingAlias>>([.. Known.Aliases.OrderBy(alias => alias.Key, StringComparer.Ordinal).Select(alias => new ServingAlias(alias.Key, alias.Value))]);
+
+    public Task<ImmutableArray<string>> AliasesOfAsync(string application) =>
+        Task.FromResult<ImmutableArray<string>>([.. Known.Aliases.Where(alias => alias.Value == application).Select(alias => alias.Key).Order(StringComparer.Ordinal)]);
 
     public async Task SwitchAsync(string alias, string application)
     {
@@ -36,26 +44,32 @@ internal sealed class ApplicationDirectoryGrain(
         await WriteAsync(state => state.Aliases[alias] = application);
     }
 
-    public Task RemoveAliasAsync(string alias) => stored.State.Aliases.ContainsKey(alias) ? WriteAsync(state => state.Aliases.Remove(alias)) : Task.CompletedTask;
+    public Task RemoveAliasAsync(string alias) => Known.Aliases.ContainsKey(alias) ? WriteAsync(state => state.Aliases.Remove(alias)) : Task.CompletedTask;
 
-    public Task<string?> ResolveAsync(string alias) => Task.FromResult(stored.State.Aliases.GetValueOrDefault(alias));
+    public Task<string?> ResolveAsync(string alias) => Task.FromResult(Known.Aliases.GetValueOrDefault(alias));
 
     public Task AddVersionAsync(string application) =>
-        stored.State.Versions.Contains(application) ? Task.CompletedTask : WriteAsync(state => state.Versions.Add(application));
+        Known.Versions.Contains(application) ? Task.CompletedTask : WriteAsync(state => state.Versions.Add(application));
 
     public Task RemoveVersionAsync(string application) =>
-        stored.State.Versions.Contains(application) ? WriteAsync(state => state.Versions.Remove(application)) : Task.CompletedTask;
+        Known.Versions.Contains(application) ? WriteAsync(state => state.Versions.Remove(application)) : Task.CompletedTask;
 
     private async Task WriteAsync(Action<ApplicationDirectoryState> change)
     {
+        var before = Known;
+        var after = new ApplicationDirectoryState { Versions = [.. before.Versions], Aliases = new(before.Aliases, StringComparer.Ordinal) };
+        change(after);
+        _known = before;
+        stored.State = after;
         try
         {
-            change(stored.State);
             await stored.WriteStateAsync();
+            _known = after;
         }
         catch (Exception error)
         {
-            // Memory is ahead of the storage now; the next activation reads what is there.
+            // What is stored is not known; the next activation reads it.
+            stored.State = before;
             DeactivateOnIdle();
             throw new StreamsException(StreamsErrorCode.StorageError, $"The list of applications could not be written ({error.Message}): try again.", WriteOutcome.Unknown, error);
         }

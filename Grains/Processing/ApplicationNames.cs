@@ -17,6 +17,10 @@ internal static class ApplicationNames
     /// <summary>Whether the name has a version.</summary>
     public static bool IsVersion(string name) => name.Contains(VersionSign, StringComparison.Ordinal);
 
-    /// <summary>The name in those of logs and topics, which take no such sign.</summary>
+    /// <summary>The name in those of logs and topics, which take no such sign. No version has a dot, so that the last one tells where the version begins.</summary>
     public static string Stored(string name) => name.Replace(VersionSign, '.');
+
+    /// <summary>What to do when state does not fit any more.</summary>
+    public static string ProcessAnew(string name) =>
+        $"Process anew: stop it, then 'apps reset {name} --to earliest'; or beside it, 'apps start {BaseOf(name)}@VERSION'.";
 }

@@ -30,9 +30,10 @@ internal sealed class ApplicationPlan
     /// <param name="topology">Its topology.</param>
     /// <param name="topics">The topics.</param>
     /// <param name="create">Whether repartition topics are made that don't exist: by the application, before any of its tasks runs.</param>
+    /// <param name="isAnew">Whether repartition topics are taken for what they will be when they are made anew, whatever they are now.</param>
     /// <exception cref="StreamsException">UnknownTopicOrPartition, naming the topic; InvalidPartitions when topics that meet in one sub-topology differ in partitions, or when a repartition
     /// topic exists with others than it should have; InvalidConfig when the topology needs watermarks that there cannot be.</exception>
-    public static async Task<ApplicationPlan> ResolveAsync(string name, Topology topology, ITaskTopics topics, bool create = false)
+    public static async Task<ApplicationPlan> ResolveAsync(string name, Topology topology, ITaskTopics topics, bool create = false, bool isAnew = false)
     {
         var made = topology.SubTopologies.SelectMany(sub => sub.Sources).Where(source => source.Internal is not null).Select(source => source.Topic).ToHashSet(StringComparer.Ordinal);
         var found = new Dictionary<string, TopicDescription>(StringComparer.Ordinal);
@@ -47,7 +48,8 @@ internal sealed class ApplicationPlan
         var counts = RepartitionCounts.Of(name, topology, found.ToDictionary(topic => topic.Key, topic => topic.Value.PartitionCount, StringComparer.Ordinal));
         foreach (var (topic, count) in counts.OrderBy(topic => topic.Key, StringComparer.Ordinal))
         {
-            found.Add(topic, await RepartitionTopics.ResolveAsync(name, RepartitionTopic.NameIn(name, topic), count, topics, create));
+            var own = RepartitionTopic.NameIn(name, topic);
+            found.Add(topic, isAnew ? new TopicDescription(own, string.Empty, count, TopicConfig.Default) : await RepartitionTopics.ResolveAsync(name, own, count, topics, create));
         }
 
         return new ApplicationPlan(name, topology, found);
@@ -82,7 +84,7 @@ internal sealed class ApplicationPlan
         };
     }
 
-    /// <summary>The sub-topology that keeps a store, and its partitions.</summary>
+    /// <summary>The sub-topology that keeps a store, and its partitions: one for a store that every task has whole.</summary>
     /// <exception cref="StreamsException">StoreNotFound.</exception>
     public (int SubTopology, int Partitions) PlaceOf(string store)
     {
@@ -90,7 +92,8 @@ internal sealed class ApplicationPlan
         {
             if (sub.Stores.Contains(store))
             {
-                return (sub.Id, PartitionsOf(sub));
+                // Every task has a global table whole: the first one answers for all.
+                return (sub.Id, sub.IsGlobal(store) ? 1 : PartitionsOf(sub));
             }
         }
 
@@ -111,6 +114,9 @@ internal sealed class ApplicationPlan
 
     /// <summary>Whether what one sub-topology writes reaches another, or it is that one.</summary>
     public bool Reaches(int from, int to) => Reaches(from, to, []);
+
+    /// <summary>Whether what a sub-topology writes comes back to it by way of others.</summary>
+    public bool FeedsItself(int subTopology) => OutputsOf(subTopology).SelectMany(output => ReadersOf(output.Topic)).Any(next => Reaches(next, subTopology));
 
     /// <summary>The topics that are read, with their partitions: tasks and the places of keys depend on them.</summary>
     public IEnumerable<(string Topic, int Partitions)> Inputs =>

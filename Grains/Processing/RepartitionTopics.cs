@@ -21,22 +21,23 @@ internal static class RepartitionTopics
         }
         catch (StreamsException error) when (error.Code == StreamsErrorCode.UnknownTopicOrPartition && create)
         {
-            found = await CreateAsync(topic, partitions, topics);
+            found = await CreateAsync(topic, partitions, topics, s_config);
         }
 
         return found.PartitionCount == partitions
             ? found
             : throw new StreamsException(
                 StreamsErrorCode.InvalidPartitions,
-                $"Application '{application}' made its topic '{topic}' with {found.PartitionCount} partitions, now it would need {partitions}: keys would lie in other tasks than their state. Process anew under another application name, or drop the application first.",
+                $"Application '{application}' made its topic '{topic}' with {found.PartitionCount} partitions, now it would need {partitions}: keys would lie in other tasks than their state. {ApplicationNames.ProcessAnew(application)}",
                 WriteOutcome.NotWritten);
     }
 
-    private static async Task<TopicDescription> CreateAsync(string topic, int partitions, ITaskTopics topics)
+    /// <summary>Makes a topic, or finds the one that an earlier call has made.</summary>
+    public static async Task<TopicDescription> CreateAsync(string topic, int partitions, ITaskTopics topics, TopicConfig config)
     {
         try
         {
-            return await topics.CreateAsync(topic, partitions, s_config);
+            return await topics.CreateAsync(topic, partitions, config);
         }
         catch (StreamsException error) when (error.Code == StreamsErrorCode.TopicAlreadyExists)
         {

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using OrleansStreams.Log;
+using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
 
@@ -13,35 +14,34 @@ internal sealed partial class StreamApplicationGrain
 
     public async Task ResetAsync(StreamPosition position)
     {
-        CheckStarted("reset");
+        await CheckStartedAsync("reset");
         if (stored.State.IsRunning)
         {
             throw Refused($"Application '{Name}' runs: stop it before it is reset.");
         }
 
-        if (!stored.State.IsResetting)
+        // Also tasks whose last stop was not answered.
+        await StopAsync();
+
+        // The topics that it has made may be of other partitions than they would have now: they go, and are made anew by the next start.
+        var topology = registry.Build(Name, new ApplicationParameters(stored.State.Parameters));
+        var plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory), isAnew: true);
+        CheckFiles(position, plan);
+        var state = stored.State.Copy();
+        state.IsResetting = true;
+        state.Places = string.Empty;
+        state.EndOffsets = [];
+        state.StartOffsets = await ResolveAsync(plan.OuterInputs, position);
+        var looped = plan.LoopedTopics.Where(topic => !state.InternalTopics.Contains(topic.Topic, StringComparer.Ordinal));
+        foreach (var (topic, offsets) in await ResolveAsync(looped, StreamPosition.Latest))
         {
-            // Also tasks whose last stop was not answered.
-            await StopAsync();
-            await PlanAsync(stored.State.Parameters.ToImmutableDictionary(), isStarting: true, mayDiffer: true);
-            var plan = _plan!;
-            CheckFiles(position, plan);
-            var state = stored.State.Copy();
-            state.IsResetting = true;
-            state.Places = string.Empty;
-            state.EndOffsets = [];
-            state.StartOffsets = await ResolveAsync(plan.OuterInputs, position);
-            foreach (var (topic, offsets) in await ResolveAsync(plan.LoopedTopics, StreamPosition.Latest))
-            {
-                state.StartOffsets[topic] = offsets;
-            }
-
-            state.InternalTopics = [.. state.InternalTopics.Union(plan.InternalTopics, StringComparer.Ordinal)];
-
-            // Durable before anything is gone: half a state must not be started with.
-            await WriteAsync(state);
+            state.StartOffsets[topic] = offsets;
         }
 
+        state.InternalTopics = [.. state.InternalTopics.Union(plan.InternalTopics, StringComparer.Ordinal)];
+
+        // Durable before anything is gone: half a state must not be started with.
+        await WriteAsync(state);
         await FinishResetAsync();
     }
 
@@ -53,8 +53,10 @@ internal sealed partial class StreamApplicationGrain
         state.IsReset = true;
         state.InternalTopics = [];
         state.Tasks = [];
+        state.Journals = [];
         state.InputPartitions = [];
         await WriteAsync(state);
+        _planningRound++;
         _tasks.Clear();
         _plan = null;
         _refused = null;
@@ -69,7 +71,7 @@ internal sealed partial class StreamApplicationGrain
             await DeleteTopicAsync(topic);
         }
 
-        foreach (var task in stored.State.Tasks)
+        foreach (var task in stored.State.Journals.Union(stored.State.Tasks, StringComparer.Ordinal))
         {
             await GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{task}").DropAsync();
         }
@@ -77,7 +79,7 @@ internal sealed partial class StreamApplicationGrain
 
     private async Task<StreamApplicationStatus> SetPausedAsync(bool isPaused)
     {
-        CheckStarted(isPaused ? "paused" : "resumed");
+        await CheckStartedAsync(isPaused ? "paused" : "resumed");
         if (stored.State.IsPaused != isPaused)
         {
             var state = stored.State.Copy();
@@ -106,9 +108,9 @@ internal sealed partial class StreamApplicationGrain
         }
     }
 
-    private void CheckStarted(string what)
+    private async Task CheckStartedAsync(string what)
     {
-        registry.Check(Name);
+        await CheckIsApplicationAsync();
         if (!stored.State.WasStarted || stored.State.IsDropping)
         {
             throw new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Application '{Name}' was never started and cannot be {what}: start it first.", WriteOutcome.NotWritten);
@@ -141,7 +143,12 @@ internal sealed partial class StreamApplicationGrain
         if (start.From is { } from)
         {
             CheckFiles(from, _plan!);
-            state.StartOffsets = await ResolveAsync(_plan!.OuterInputs, from);
+            // Beside what a reset has noted of the topics that it writes itself: what stands there now comes again, from its tasks.
+            state.StartOffsets = new(state.StartOffsets, StringComparer.Ordinal);
+            foreach (var (topic, offsets) in await ResolveAsync(_plan!.OuterInputs, from))
+            {
+                state.StartOffsets[topic] = offsets;
+            }
         }
 
         if (start.To is { } to)

@@ -21,7 +21,7 @@ internal sealed partial class StreamApplicationGrain
         }
 
         var topology = registry.Build(Name, new ApplicationParameters(stored.State.Parameters));
-        return new TopologyText(topology.Describe(Name), topology.ToMermaid(Name));
+        return new TopologyText(topology.Describe(Name), topology.ToMermaid(Name)) { Stores = [.. topology.ResultStores] };
     }
 
     public async Task<StateQueryResult> QueryAsync(StateQuery query)
@@ -36,7 +36,9 @@ internal sealed partial class StreamApplicationGrain
         var (sub, partitions) = plan.PlaceOf(query.Store);
         var partition = KeyHash.PartitionFor(query.Key.Span, partitions);
         await ReflectAsync(plan, query.AtLeast, sub, partition, query.WaitMs);
-        return await TaskGrain(sub, partition).QueryAsync(query) with { Application = Name };
+        var answer = await TaskGrain(sub, partition).QueryAsync(query with { Continuation = PositionOf(query.Continuation) });
+        var next = answer.Continuation.IsEmpty ? default(StorePosition?) : StorePosition.Read(answer.Continuation.Span);
+        return answer with { Application = Name, Continuation = next is { } last ? StoreContinuation.Behind(Name, last.Key, last.Start, last.End) : default };
     }
 
     public async Task<StoreScanResult> ScanAsync(StoreScan scan)
@@ -52,6 +54,7 @@ internal sealed partial class StreamApplicationGrain
             throw new StreamsException(StreamsErrorCode.InvalidRequest, $"The range of keys of store '{scan.Store}' ends before it begins: swap its bounds.");
         }
 
+        scan = scan with { Continuation = PositionOf(scan.Continuation) };
         var plan = await ServingPlanAsync();
         var (sub, partitions) = plan.PlaceOf(scan.Store);
         await ReflectAsync(plan, scan.AtLeast, sub, partition: null, scan.WaitMs);
@@ -74,7 +77,7 @@ internal sealed partial class StreamApplicationGrain
     /// <summary>
     /// Merges the partitions' pages. Behind the end of a page that was cut, which need not be a row of it, its partition may have more: the merged page ends there at the latest.
     /// </summary>
-    private static StoreScanResult Merge(StoreScanResult[] pages, int limit)
+    private StoreScanResult Merge(StoreScanResult[] pages, int limit)
     {
         var end = pages.Where(page => !page.Continuation.IsEmpty).Select(page => StorePosition.Read(page.Continuation.Span)).OrderBy(position => position).Cast<StorePosition?>().FirstOrDefault();
         var all = pages.SelectMany(page => page.Rows).Select(row => (Row: row, Position: StorePosition.Of(row))).OrderBy(row => row.Position).ToArray();
@@ -84,7 +87,21 @@ internal sealed partial class StreamApplicationGrain
         return new StoreScanResult(
             [.. known.Select(row => row.Row)],
             [.. pages.SelectMany(page => page.Partitions).OrderBy(view => view.Partition)],
-            next?.ToBytes() ?? default);
+            next is { } last ? StoreContinuation.Behind(Name, last.Key, last.Start, last.End) : default);
+    }
+
+    /// <summary>The position of a continuation; empty for none.</summary>
+    /// <exception cref="StreamsException">InvalidRequest; ContinuationOutdated for that of another application.</exception>
+    private ReadOnlyMemory<byte> PositionOf(ReadOnlyMemory<byte> continuation)
+    {
+        if (continuation.IsEmpty)
+        {
+            return default;
+        }
+
+        var (application, position) = StoreContinuation.Read(continuation);
+        return application == Name ? position : throw new StreamsException(
+            StreamsErrorCode.ContinuationOutdated, $"The page before was answered by application '{application}', this one would be by '{Name}', whose rows are others: begin again, without a continuation.");
     }
 
     private static void CheckQuery(string store, long fromMs, long toMs, int limit, ImmutableArray<InputOffset> atLeast, int waitMs)
@@ -99,6 +116,17 @@ internal sealed partial class StreamApplicationGrain
         {
             throw new StreamsException(StreamsErrorCode.InvalidRequest, $"A query cannot wait {waitMs} ms for the records that it must reflect: let it wait 1 to {StateQuery.WaitMsMax} ms.");
         }
+    }
+
+    /// <exception cref="StreamsException">ApplicationNotFound; InvalidRequest for an alias, which only queries take.</exception>
+    private async Task CheckIsApplicationAsync()
+    {
+        if (!registry.Knows(Name) && await Directory.ResolveAsync(Name) is { } application)
+        {
+            throw Refused($"'{Name}' is no application but an alias, under which '{application}' is queried: name '{application}'.");
+        }
+
+        registry.Check(Name);
     }
 
     /// <summary>
@@ -120,7 +148,7 @@ internal sealed partial class StreamApplicationGrain
     /// <exception cref="StreamsException">InvalidRequest when an alias stands for the application.</exception>
     private async Task CheckNotServingAsync()
     {
-        var aliases = (await Directory.ListAliasesAsync()).Where(alias => alias.Application == Name).Select(alias => $"'{alias.Alias}'").ToArray();
+        var aliases = (await Directory.AliasesOfAsync(Name)).Select(alias => $"'{alias}'").ToArray();
         if (aliases.Length > 0)
         {
             throw new StreamsException(
@@ -141,12 +169,7 @@ internal sealed partial class StreamApplicationGrain
             throw _refused;
         }
 
-        if (_plan is null)
-        {
-            await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
-        }
-
-        return _plan!;
+        return _plan ?? await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
     }
 
     /// <summary>
@@ -172,47 +195,37 @@ internal sealed partial class StreamApplicationGrain
         }
 
         var began = time.GetTimestamp();
-        var follow = new Following(plan, store, partition, () => Math.Max(1, waitMs - (int)time.GetElapsedTime(began).TotalMilliseconds), []);
-        await Task.WhenAll(wanted.Select(record => FollowAsync(follow, record)));
+        await FollowAsync(plan, wanted, store, partition, () => Math.Max(1, waitMs - (int)time.GetElapsedTime(began).TotalMilliseconds));
     }
 
-    private async Task FollowAsync(Following follow, InputOffset record)
+    /// <summary>
+    /// Follows records topic by topic: waits for all tasks that read them, then takes the ends of what those write for the next ones to wait for. A store may be on a circle (a join by
+    /// a foreign key asks the other table and gets its answer back): as many rounds as there are topics are enough to come by every way, and an end that was seen before ends its own.
+    /// </summary>
+    private async Task FollowAsync(ApplicationPlan plan, ImmutableArray<InputOffset> wanted, int store, int? partition, Func<int> leftMs)
     {
-        foreach (var reader in follow.Plan.ReadersOf(record.Topic).Where(reader => follow.Plan.Reaches(reader, follow.Store)))
+        var isOnCircle = plan.FeedsItself(store);
+        var seen = new HashSet<(int, InputOffset)>();
+        var next = wanted;
+        for (var round = plan.Inputs.Count(); round > 0 && !next.IsEmpty; round--)
         {
-            if (reader == follow.Store)
-            {
-                if (follow.Partition is null || follow.Partition == record.Partition)
-                {
-                    await TaskGrain(reader, record.Partition).ReflectAsync(record, follow.LeftMs());
-                }
-
-                continue;
-            }
-
-            if (!follow.Seen.Add((reader, record)))
-            {
-                continue;
-            }
-
-            await TaskGrain(reader, record.Partition).ReflectAsync(record, follow.LeftMs());
-            foreach (var (topic, partitions) in follow.Plan.OutputsOf(reader).Where(output => follow.Plan.ReadersOf(output.Topic).Any()))
-            {
-                await Task.WhenAll(Enumerable.Range(0, partitions).Select(partition => FollowToEndAsync(follow, topic, partition)));
-            }
+            var steps = next.SelectMany(record => plan.ReadersOf(record.Topic).Select(reader => (Reader: reader, Record: record)))
+                .Where(step => plan.Reaches(step.Reader, store) && (step.Reader != store || isOnCircle || partition is null || partition == step.Record.Partition))
+                .Where(seen.Add).ToArray();
+            await Task.WhenAll(steps.Select(step => TaskGrain(step.Reader, step.Record.Partition).ReflectAsync(step.Record, leftMs())));
+            var outputs = steps.Select(step => step.Reader).Distinct().Where(reader => reader != store || isOnCircle).SelectMany(plan.OutputsOf).Distinct()
+                .Where(output => plan.ReadersOf(output.Topic).Any(reader => plan.Reaches(reader, store)));
+            var ends = await Task.WhenAll(outputs.SelectMany(output => Enumerable.Range(0, output.Partitions).Select(at => LastOfAsync(new TopicPartition(output.Topic, at)))));
+            next = [.. ends.OfType<InputOffset>()];
         }
     }
 
-    private async Task FollowToEndAsync(Following follow, string topic, int partition)
+    /// <summary>The last record of a partition; null while it has none.</summary>
+    private async Task<InputOffset?> LastOfAsync(TopicPartition partition)
     {
-        var end = (await GrainFactory.GetGrain<IPartitionGrain>(new TopicPartition(topic, partition).GrainKey).GetOffsetsAsync()).HighWatermark;
-        if (end > 0)
-        {
-            await FollowAsync(follow, new InputOffset(topic, partition, end - 1));
-        }
+        var end = (await GrainFactory.GetGrain<IPartitionGrain>(partition.GrainKey).GetOffsetsAsync()).HighWatermark;
+        return end > 0 ? new InputOffset(partition.Topic, partition.Partition, end - 1) : null;
     }
 
     private IStreamTaskGrain TaskGrain(int subTopology, int partition) => GrainFactory.GetGrain<IStreamTaskGrain>($"{Name}/{ApplicationPlan.IdOf(subTopology, partition)}");
-
-    private sealed record Following(ApplicationPlan Plan, int Store, int? Partition, Func<int> LeftMs, HashSet<(int, InputOffset)> Seen);
 }

@@ -22,6 +22,9 @@ internal sealed class StreamApplicationGrainState
     /// <summary>The tasks, to be stopped even when the topology's topics are gone.</summary>
     public List<string> Tasks { get; set; } = [];
 
+    /// <summary>All tasks that have had a journal since the last reset or drop: also those that the topology has no more, whose journals must not come back with it.</summary>
+    public List<string> Journals { get; set; } = [];
+
     /// <summary>The topics that were made for the application, to be deleted with it even when its topology has changed.</summary>
     public List<string> InternalTopics { get; set; } = [];
 
@@ -65,13 +68,17 @@ internal sealed partial class StreamApplicationGrain(
     private StreamsException? _refused;
     private int _supervisions;
 
+    // Plans are made while other calls are served: one that was begun before a start, a reset or a drop says nothing of what is after it.
+    private int _planningRound;
+    private bool _isDropping;
+
     private string Name => this.GetPrimaryKeyString();
 
     public Task<StreamApplicationStatus> StartAsync(ImmutableDictionary<string, string> parameters) => StartWithAsync(new StreamApplicationStart(parameters));
 
     public async Task<StreamApplicationStatus> StartWithAsync(StreamApplicationStart start)
     {
-        registry.Check(Name);
+        await CheckIsApplicationAsync();
         if (stored.State.IsDropping)
         {
             await DropAsync();
@@ -84,8 +91,7 @@ internal sealed partial class StreamApplicationGrain(
 
         var state = stored.State;
 
-        // Starting again after a stop: whoever starts it need not know what it was first started with.
-        var parameters = state.WasStarted && start.Parameters.IsEmpty ? state.Parameters.ToImmutableDictionary() : start.Parameters;
+        var parameters = await ParametersOfAsync(start);
         var isNew = !state.WasStarted || state.IsReset;
         var changes = isNew ? [] : Changes(state.Parameters, parameters);
         if (changes.Except(registry.Build(Name, new ApplicationParameters(parameters)).ChangeableParameters, StringComparer.Ordinal).Any())
@@ -98,21 +104,13 @@ internal sealed partial class StreamApplicationGrain(
 
         CheckPlaces(start, isNew);
         _refused = null;
-        await PlanAsync(parameters, isStarting: true);
         if (isNew || !state.IsRunning || changes.Length > 0)
         {
-            var next = StateWith(true, new(parameters));
-            if (isNew)
-            {
-                await TakePlacesAsync(next, start);
-            }
-
-            if (ApplicationNames.IsVersion(Name))
-            {
-                await Directory.AddVersionAsync(Name);
-            }
-
-            await WriteAsync(next);
+            await BesideOthersAsync(parameters, made => BeginAsync(parameters, start, isNew, made));
+        }
+        else
+        {
+            await PlanAsync(parameters, create: true);
         }
 
         if (changes.Length > 0)
@@ -129,7 +127,7 @@ internal sealed partial class StreamApplicationGrain(
 
     public async Task StopAsync()
     {
-        registry.Check(Name);
+        await CheckIsApplicationAsync();
         if (stored.State is { IsRunning: true } state)
         {
             await WriteAsync(StateWith(false, state.Parameters));
@@ -145,8 +143,23 @@ internal sealed partial class StreamApplicationGrain(
 
     public async Task DropAsync()
     {
-        registry.Check(Name);
-        await CheckNotServingAsync();
+        await CheckIsApplicationAsync();
+
+        // An alias that is switched now finds it stopped; one that was switched before is found by the check.
+        _isDropping = true;
+        try
+        {
+            await CheckNotServingAsync();
+            await StopAndDeleteAsync();
+        }
+        finally
+        {
+            _isDropping = false;
+        }
+    }
+
+    private async Task StopAndDeleteAsync()
+    {
         await StopAsync();
         if (stored.State.WasStarted)
         {
@@ -163,6 +176,7 @@ internal sealed partial class StreamApplicationGrain(
         }
 
         await WriteAsync(new StreamApplicationGrainState());
+        _planningRound++;
         _tasks.Clear();
         _plan = null;
         _refused = null;
@@ -178,7 +192,7 @@ internal sealed partial class StreamApplicationGrain(
 
         var state = stored.State;
         var parameters = state.Parameters.ToImmutableDictionary();
-        if (!state.WasStarted || state.IsDropping || state.IsResetting || state.IsReset)
+        if (!state.WasStarted || state.IsDropping || _isDropping || state.IsResetting || state.IsReset)
         {
             return new StreamApplicationStatus(Name, StreamApplicationState.Stopped, parameters, []);
         }
@@ -255,25 +269,40 @@ internal sealed partial class StreamApplicationGrain(
         }
     }
 
-    private async Task PlanAsync(ImmutableDictionary<string, string> parameters, bool isStarting = false, bool mayDiffer = false)
+    /// <param name="parameters">The application's parameters.</param>
+    /// <param name="create">Whether internal topics are made that don't exist: by starts and supervision alone, which no reset and no drop runs beside.</param>
+    private async Task<ApplicationPlan> PlanAsync(ImmutableDictionary<string, string> parameters, bool create = false)
     {
+        var round = _planningRound;
         var topology = registry.Build(Name, new ApplicationParameters(parameters));
-        var plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory), create: stored.State.IsRunning || isStarting);
+        var plan = await ApplicationPlan.ResolveAsync(Name, topology, new GrainTopics(GrainFactory), create);
         foreach (var (topic, partitions) in plan.Inputs)
         {
-            if (!mayDiffer && stored.State.InputPartitions.TryGetValue(topic, out var before) && before != partitions)
+            if (stored.State.InputPartitions.TryGetValue(topic, out var before) && before != partitions)
             {
                 throw new StreamsException(
                     StreamsErrorCode.InvalidPartitions,
-                    $"Application '{Name}' was started when topic '{topic}' had {before} partitions, now it has {partitions}: keys have moved between its tasks, whose state has not. Process anew under another application name.");
+                    $"Application '{Name}' was started when topic '{topic}' had {before} partitions, now it has {partitions}: keys have moved between its tasks, whose state has not. {ApplicationNames.ProcessAnew(Name)}");
             }
         }
 
+        if (round != _planningRound)
+        {
+            return plan;
+        }
+
         _plan = plan;
-        foreach (var id in _plan.Tasks)
+        foreach (var id in _tasks.Keys.Except(plan.Tasks, StringComparer.Ordinal).ToArray())
+        {
+            _tasks.Remove(id);
+        }
+
+        foreach (var id in plan.Tasks)
         {
             _tasks.TryAdd(id, new SupervisedTask(id));
         }
+
+        return plan;
     }
 
     private async Task WriteAsync(StreamApplicationGrainState state)
@@ -303,6 +332,7 @@ internal sealed partial class StreamApplicationGrain(
         {
             state.InputPartitions = plan.Inputs.ToDictionary(input => input.Topic, input => input.Partitions, StringComparer.Ordinal);
             state.Tasks = [.. plan.Tasks];
+            state.Journals = [.. stored.State.Journals.Union(plan.Tasks, StringComparer.Ordinal)];
         }
 
         state.InternalTopics = [.. stored.State.InternalTopics.Union(_plan?.InternalTopics ?? [], StringComparer.Ordinal)];
@@ -345,7 +375,7 @@ internal sealed partial class StreamApplicationGrain(
 
             if (_plan is null || ++_supervisions % SupervisionsPerLook == 0)
             {
-                await PlanAsync(stored.State.Parameters.ToImmutableDictionary());
+                await PlanAsync(stored.State.Parameters.ToImmutableDictionary(), create: true);
             }
 
             await Task.WhenAll(_tasks.Values.ToArray().Select(SuperviseAsync));

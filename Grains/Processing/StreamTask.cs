@@ -45,7 +45,6 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private long _lastYield;
     private bool _isOutboxPending;
     private string? _retrying;
-    private long[] _highWatermarks = [];
     private ReadOnlyMemory<byte>[] _rest = [];
     private Task<FetchResult>?[] _fetches = [];
 
@@ -93,6 +92,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
     /// <summary>The status as of the last durable commit.</summary>
     public StreamTaskStatus Status()
     {
+        LookAfterLag();
         var progress = _committed;
         var file = _plan.SubTopology.File is null ? null : progress?.File;
         return new StreamTaskStatus(
@@ -202,7 +202,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         _journal = await TaskJournal.OpenAsync(_environment.Storage, TaskJournal.IdOf(_plan.Application, _plan.TaskId), Options.Journal, token);
         var engine = await RestoreEngineAsync(run: null, token);
         _engine = engine;
-        _highWatermarks = new long[_plan.SubTopology.Sources.Length];
+        BeginLag();
         if (engine.IsNew)
         {
             await BeginAsync(engine);
@@ -211,6 +211,7 @@ internal sealed partial class StreamTask : IAsyncDisposable
         {
             _committed = engine.Progress;
             _committedAt = _journal.NextOffset - 1;
+            LookAfterLag();
             _environment.Logger.TaskRestored(_name, _committed.RecordsIn, _committed.StateEntries);
             if (_journal.DeliveredOffset < _committedAt)
             {
@@ -250,7 +251,9 @@ internal sealed partial class StreamTask : IAsyncDisposable
         for (var input = 0; input < _plan.SubTopology.Sources.Length; input++)
         {
             var partition = _plan.PartitionOf(input);
-            var earliest = (await RetryAsync(() => _environment.Topics.GetOffsetsAsync(partition))).LogStartOffset;
+            var offsets = await RetryAsync(() => _environment.Topics.GetOffsetsAsync(partition));
+            var earliest = offsets.LogStartOffset;
+            NoteHighWatermark(input, offsets.HighWatermark);
             positions.Add(input < _plan.StartOffsets.Count ? Math.Max(earliest, _plan.StartOffsets[input]) : earliest);
         }
 
@@ -361,22 +364,6 @@ internal sealed partial class StreamTask : IAsyncDisposable
     private StreamsException NotRunning() => Error is { } error && !IsRetriable(error)
         ? new StreamsException(StreamsErrorCode.ApplicationNotRunning, $"Task {_name} has failed: {error.Message}")
         : new StreamsException(StreamsErrorCode.TaskNotReady, $"Task {_name} is {(_isRebuilding ? StreamTaskState.Restoring : State).ToString().ToLowerInvariant()}{(Error is null ? string.Empty : $" ({Error.Message})")}: ask again when it runs.");
-
-    private long Lag(TaskProgress? progress)
-    {
-        if (progress is null || _highWatermarks.Length == 0)
-        {
-            return -1;
-        }
-
-        var lag = 0L;
-        for (var input = 0; input < _highWatermarks.Length; input++)
-        {
-            lag += Math.Max(0, Math.Min(_highWatermarks[input], _plan.EndOffsetOf(input)) - progress.Positions[input]);
-        }
-
-        return lag;
-    }
 
     private async Task FailAsync(Exception error)
     {

@@ -142,7 +142,7 @@ internal sealed class StreamTaskGrain(
         var task = plan.TaskOf(TaskId, own);
         task = task with
         {
-            StartOffsets = [.. task.InputTopics.Select(topic => start.StartOffsets.GetValueOrDefault(topic, -1))],
+            StartOffsets = [.. task.InputTopics.Select((topic, input) => task.IsWholeTable(input) ? -1 : start.StartOffsets.GetValueOrDefault(topic, -1))],
             EndOffsets = [.. task.InputTopics.Select(topic => start.EndOffsets.GetValueOrDefault(topic, long.MaxValue))],
         };
         var rate = task.SubTopology.File?.RowsPerSecond ?? parameters.GetDouble(ApplicationParameters.Rate, 0);

@@ -57,6 +57,9 @@ internal sealed record TaskPlan
     /// <summary>The first offset that does not belong to an input any more; long.MaxValue without an end.</summary>
     public long EndOffsetOf(int input) => input < EndOffsets.Count ? EndOffsets[input] : long.MaxValue;
 
+    /// <summary>Whether an input is a table that others write: it is read from its first record wherever the streams begin, else rows would be missing that were written before.</summary>
+    public bool IsWholeTable(int input) => SubTopology.IsTable(input) && Writers[input].Count == 0;
+
     public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
 
     /// <summary>How the task calls itself towards others.</summary>
@@ -196,6 +199,9 @@ internal sealed partial class TaskEngine
         _hasChanges = true;
         _state.Claims[input] = Math.Max(_state.Claims[input], nextOffset);
     }
+
+    /// <summary>Before which offset an input is claimed; 0 without a claim.</summary>
+    public long ClaimOf(int input) => _state.Claims[input];
 
     /// <summary>
     /// Takes the place of an engine of the same run: goes on behind what that one had processed at its last commit. What the journal tells beyond is only claimed and still to be processed.

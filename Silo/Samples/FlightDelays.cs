@@ -34,7 +34,7 @@ public static class FlightDelays
 
     /// <summary>
     /// Describes the topology. Parameters: <c>file</c> (the arrivals file, relative to the data folder), <c>out-of-orderness</c> and <c>grace</c> (time spans),
-    /// <c>rate</c> (rows per second, 0 for no bound).
+    /// <c>rate</c> (rows per second, 0 for no bound). A version (<c>flight-delays@v2</c>) has topics of its own: <c>flights-v2</c> and so on.
     /// </summary>
     public static void Build(StreamsBuilder builder, ApplicationParameters parameters, string dataPath)
     {
@@ -43,23 +43,26 @@ public static class FlightDelays
         var outOfOrderness = parameters.GetTimeSpan("out-of-orderness", TimeSpan.FromHours(2));
         var grace = parameters.GetTimeSpan("grace", TimeSpan.FromHours(1));
 
+        // A version reads the file by itself: the rows that another one has written are that one's.
+        string Named(string topic) => parameters.Version.Length == 0 ? topic : $"{topic}-{parameters.Version}";
+
         // Where the arrivals lie and how fast they come changes no result: the journal knows their content.
         builder.AllowChanges("file", ApplicationParameters.Rate)
             .FileSource<string, Flight>("arrivals", Path.Combine(dataPath, parameters.GetString("file")), ParseLine)
-            .To(Flights, Produced.With(Serdes.Utf8, FlightSerde));
+            .To(Named(Flights), Produced.With(Serdes.Utf8, FlightSerde));
 
         builder.Stream(
-                Flights,
+                Named(Flights),
                 Consumed.With(Serdes.Utf8, FlightSerde).WithWatermarks(WatermarkStrategy.BoundedOutOfOrderness(outOfOrderness)))
             .GroupByKey()
             .WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(WindowMs)).Grace(grace))
-            .LateTo(FlightsLate)
+            .LateTo(Named(FlightsLate))
             .Aggregate(
                 () => default(DelayStats),
                 (_, flight, stats) => stats.Add(flight.Delay),
                 Materialized.As(Store, Serdes.Json<DelayStats>()))
             .Map((windowed, stats) => (windowed.Key, DelayWindow.Of(windowed.WindowStartMs, windowed.Key, stats)))
-            .To(DelaysByAirport, Produced.With(Serdes.Utf8, Serdes.Json<DelayWindow>()));
+            .To(Named(DelaysByAirport), Produced.With(Serdes.Utf8, Serdes.Json<DelayWindow>()));
     }
 
     private static (string Key, Flight Value, long Timestamp) ParseLine(ReadOnlySpan<byte> line, long lineNumber)

@@ -23,7 +23,9 @@ public sealed class AppsCommandTests : IAsyncLifetime
         json.GetProperty("parameters").GetProperty("file").GetString().ShouldBe("a=b");
 
         var query = (await Cli.RunAsync(silo, "apps", "query", "stub-app", "--store", "delays", "--key", "DTW", "--from", "2001-01-01T01:00:00Z", "--to", "2001-01-01T02:00:00Z")).Fine();
-        query.Lines.Length.ShouldBe(2);
+        query.Lines.Length.ShouldBe(3);
+        query.Lines[2].ShouldContain("watermark");
+        query.Lines[2].ShouldContain(", commit ");
         query.Lines[1].ShouldStartWith("2001-01-01T01:00:00Z  2001-01-01T02:00:00Z  {\"key\":\"DTW\"}");
         query.Lines[1].ShouldEndWith("yes");
 

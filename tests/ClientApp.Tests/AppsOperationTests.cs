@@ -23,7 +23,10 @@ public sealed class AppsOperationTests
         await UntilAsync(silo, $"{App}@batch", status => status.GetProperty("state").GetString() == "Completed");
         await UntilAsync(silo, App, status => In(status) == 3);
 
-        (await Cli.RunAsync(silo, "apps", "reconcile", App, $"{App}@batch", "--store", "counts")).Fine().Output.ShouldContain("2 equal, 0 different, 0 only in word-counts, 0 only in word-counts@batch");
+        (await Cli.RunAsync(silo, "apps", "reconcile", App, $"{App}@batch")).Fine().Output.ShouldContain("counts: 2 equal, 0 different, 0 only in word-counts, 0 only in word-counts@batch");
+        var nothing = await Cli.RunAsync(silo, "apps", "reconcile", App, $"{App}@batch", "--store", "counts", "--from", "2199-01-01T00:00:00Z");
+        nothing.ExitCode.ShouldBe(1);
+        nothing.Output.ShouldContain("nothing to compare");
         (await Cli.RunAsync(silo, "apps", "switch", "counting", $"{App}@batch")).Fine().Output.ShouldContain("'counting' is 'word-counts@batch'");
         (await Cli.RunAsync(silo, "apps", "list")).Fine().Output.ShouldContain("'counting' is 'word-counts@batch'");
         (await Cli.RunAsync(silo, "apps", "drop", $"{App}@batch")).Failed(1, "'counting'");
@@ -36,8 +39,12 @@ public sealed class AppsOperationTests
         differs.ExitCode.ShouldBe(1);
         differs.Output.ShouldContain("1 equal, 1 different, 1 only in word-counts, 0 only in counting");
         differs.Output.ShouldContain("onlyInFirst");
+        (await Cli.RunAsync(silo, "apps", "pause", "counting")).Failed(1, $"name '{App}@batch'");
+        (await Cli.RunAsync(silo, "apps", "query", "counting", "--store", "counts", "--key", "red")).Fine().Lines[^1].ShouldStartWith($"of '{App}@batch', watermark end, commit ");
+        (await Cli.RunAsync(silo, "apps", "status", App)).Fine().Output.ShouldContain("BEHIND CLOCK");
         var rows = (await Cli.RunAsync(silo, "apps", "query", "counting", "--store", "counts")).Fine();
-        rows.Lines.Skip(1).Select(line => line.Split(' ')[0]).ShouldBe(["blue", "red"]);
+        rows.Lines.Skip(1).Take(2).Select(line => line.Split(' ')[0]).ShouldBe(["blue", "red"]);
+        rows.Lines.Skip(3).Select(line => line.Split(", commit")[0]).ShouldBe([.. Enumerable.Range(0, 2).Select(partition => $"of '{App}@batch', partition {partition}: watermark end")]);
 
         (await Cli.RunAsync(silo, "apps", "reset", App, "--to", "earliest")).Failed(1, "stop it before");
         (await Cli.RunAsync(silo, "apps", "stop", App)).Fine();

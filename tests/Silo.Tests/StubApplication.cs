@@ -90,6 +90,8 @@ public sealed class StubApplications : IApplicationCatalog
             new StreamTaskStatus("1_1", StreamTaskState.Failed, Watermark + 1, 40, 10, 1, 3, 4, 0.5, 3, -1, -1, -1, "The value at offset 7\nis no number."),
         ]));
 
+        public Task<ApplicationUse> GetUseAsync() => throw new InvalidOperationException("it has no versions");
+
         public Task EnsureRunningAsync() => Task.CompletedTask;
 
         public Task<TopologyText> GetTopologyAsync() => Task.FromResult(new TopologyText("Sub-topology 0\n  in: topic in\n", "flowchart TD\n"));
@@ -153,6 +155,8 @@ public sealed class StubApplications : IApplicationCatalog
         public Task DropAsync() => throw NotFound();
 
         public Task<StreamApplicationStatus> GetStatusAsync() => throw NotFound();
+
+        public Task<ApplicationUse> GetUseAsync() => throw NotFound();
 
         public Task EnsureRunningAsync() => throw NotFound();
 

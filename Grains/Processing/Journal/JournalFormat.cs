@@ -108,13 +108,13 @@ internal static class JournalFormat
         var version = from.ReadInt32();
         if (version != Version)
         {
-            throw Incompatible(engine, $"was written in format {version}, this version reads {Version}: run the version that wrote it, or process anew under another application name");
+            throw Incompatible(engine, $"was written in format {version}, this version reads {Version}: run the version that wrote it, or process anew. {ApplicationNames.ProcessAnew(engine.Plan.Application)}");
         }
 
         var flags = (EntryFlags)from.ReadInt32();
         if (from.ReadInt64() != Fingerprint(engine.Plan.SubTopology.Shape))
         {
-            throw Incompatible(engine, "belongs to another topology (its steps, topics, windows, store names or serdes have changed): restore the old topology, or start the new one under another application name");
+            throw Incompatible(engine, "belongs to another topology (its steps, topics, windows, store names or serdes have changed): restore the old topology, or process anew with the new one. {ApplicationNames.ProcessAnew(engine.Plan.Application)}");
         }
 
         var state = engine.State;
@@ -233,7 +233,7 @@ internal static class JournalFormat
         var schema = from.ReadInt32();
         if (schema != store.SchemaVersion)
         {
-            throw Incompatible(engine, $"has store '{store.Name}' in schema {schema}, this version reads {store.SchemaVersion}: run the version that wrote it, or process anew under another application name");
+            throw Incompatible(engine, $"has store '{store.Name}' in schema {schema}, this version reads {store.SchemaVersion}: run the version that wrote it, or process anew. {ApplicationNames.ProcessAnew(engine.Plan.Application)}");
         }
 
         store.Apply(ref from, from.ReadInt32());
@@ -264,5 +264,5 @@ internal static class JournalFormat
     }
 
     private static StreamsException Incompatible(TaskEngine engine, string why) => new(
-        StreamsErrorCode.IncompatibleState, $"The state of application '{engine.Plan.Application}', task {engine.Plan.TaskId}, {why}.");
+        StreamsErrorCode.IncompatibleState, $"The state of application '{engine.Plan.Application}', task {engine.Plan.TaskId}, {why}");
 }

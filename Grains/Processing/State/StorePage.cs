@@ -136,9 +136,7 @@ internal readonly record struct StorePosition(byte[] Key, long Start, long End) 
     public ReadOnlyMemory<byte> ToBytes()
     {
         var bytes = new byte[16 + Key.Length];
-        BinaryPrimitives.WriteInt64LittleEndian(bytes, Start);
-        BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(8), End);
-        Key.CopyTo(bytes, 16);
+        StoreContinuation.WritePosition(bytes, Key, Start, End);
         return bytes;
     }
 

@@ -13,6 +13,10 @@ internal static class AliasHandlers
     private const int DifferencesAbsent = 1_000;
     private const int DifferencesMax = 10_000;
 
+    // An answer comes well within the time that clients wait for one, however large the stores are.
+    private const int RowsPerAnswer = 50_000;
+    private const int PageRows = 10_000;
+
     public static void Map(IEndpointRouteBuilder routes)
     {
         var aliases = routes.MapGroup("/aliases").WithTags("Applications");
@@ -27,7 +31,7 @@ internal static class AliasHandlers
             return Results.NoContent();
         }).WithSummary("Forgets an alias.").Produces(StatusCodes.Status204NoContent);
         routes.MapGet("/apps/{app}/stores/{store}/differences", ReconcileAsync).WithTags("Applications")
-            .WithSummary("Compares a store's rows with those of another, which should both stand still: key by key, window by window.").Produces<ReconcileBody>().WithProblems(400, 404, 409);
+            .WithSummary("Compares a store's rows with those of another, which should both stand still: key by key, window by window; a part of large stores at a time.").Produces<ReconcileBody>().WithProblems(400, 404, 409);
     }
 
     private static async Task<IResult> SwitchAsync(string alias, HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)
@@ -52,6 +56,7 @@ internal static class AliasHandlers
         [System.ComponentModel.Description("The first window start to compare: ISO 8601 or ms since 1970.")] string? from,
         [System.ComponentModel.Description("The first window start not to compare.")] string? to,
         [System.ComponentModel.Description("The most differences to list, 1 to 10,000; 1,000 when absent.")] string? limit,
+        [System.ComponentModel.Description("The continuation that the part before answered.")] string? continuation,
         CancellationToken cancellation)
     {
         if (string.IsNullOrWhiteSpace(with))
@@ -63,10 +68,11 @@ internal static class AliasHandlers
         var found = await client.Applications.ReconcileAsync(
             new StoreName(app, store),
             new StoreName(with, string.IsNullOrEmpty(withStore) ? store : withStore),
-            new StoreRange { FromMs = fromMs, ToMs = toMs, Limit = DifferencesMax },
+            new StoreRange { FromMs = fromMs, ToMs = toMs, Limit = PageRows, Continuation = StoreHandlers.Continuation(continuation) },
             QueryText.Int(nameof(limit), limit, DifferencesAbsent, 1, DifferencesMax),
+            RowsPerAnswer,
             cancellation);
-        return Results.Ok(new ReconcileBody(found.Equal, found.OnlyInFirst, found.OnlyInSecond, found.Different, [.. found.Differences.Select(difference => Body(difference, found))]));
+        return Results.Ok(new ReconcileBody(found.Equal, found.OnlyInFirst, found.OnlyInSecond, found.Different, [.. found.Differences.Select(difference => Body(difference, found))], StoreHandlers.Text(found.Continuation)));
     }
 
     private static DifferenceBody Body(RowDifference difference, Reconciliation found)

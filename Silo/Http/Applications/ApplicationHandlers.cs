@@ -47,7 +47,7 @@ internal static class ApplicationHandlers
     private static async Task<IResult> TopologyAsync(string app, [FromServices] IGrainFactory grains)
     {
         var topology = await grains.GetGrain<IStreamApplicationGrain>(app).GetTopologyAsync();
-        return Results.Ok(new TopologyBody(app, topology.Text, topology.Mermaid));
+        return Results.Ok(new TopologyBody(app, topology.Text, topology.Mermaid, topology.Stores));
     }
 
     private static async Task<IResult> StartAsync(string app, HttpContext http, [FromServices] IGrainFactory grains, [FromServices] IOptions<StreamsApiOptions> options)

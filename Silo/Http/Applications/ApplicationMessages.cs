@@ -17,8 +17,9 @@ internal sealed record SwitchAliasBody(string App);
 /// <summary>Where the next start begins to read: earliest, latest, an offset or timestamp:T.</summary>
 internal sealed record ResetApplicationBody(string To);
 
-/// <summary>A comparison of two stores: the differences by key bytes and window, of which only the first are listed.</summary>
-internal sealed record ReconcileBody(long Equal, long OnlyInFirst, long OnlyInSecond, long Different, IReadOnlyList<DifferenceBody> Differences);
+/// <summary>A comparison of two stores, or of the part of them that one answer has: the differences by key bytes and window, of which only the first are listed, and the continuation for the
+/// next part, null when there is none.</summary>
+internal sealed record ReconcileBody(long Equal, long OnlyInFirst, long OnlyInSecond, long Different, IReadOnlyList<DifferenceBody> Differences, string? Continuation);
 
 /// <summary>A row in which two stores differ: onlyInFirst, onlyInSecond or different.</summary>
 internal sealed record DifferenceBody(
@@ -51,8 +52,8 @@ internal sealed record ApplicationBody(
         [.. status.Tasks.Select(TaskBody.Of)]);
 }
 
-/// <summary>An application's topology.</summary>
-internal sealed record TopologyBody(string App, string Text, string Mermaid);
+/// <summary>An application's topology, and the stores in it that hold results.</summary>
+internal sealed record TopologyBody(string App, string Text, string Mermaid, IReadOnlyList<string> Stores);
 
 /// <summary>
 /// A task of an application; source is there for tasks that read a file. The watermark's lag is in ms behind the wall clock; newestEvent is the largest event time that was
@@ -67,6 +68,12 @@ internal sealed record TaskBody(
     public string? NewestEvent { get; init; }
 
     public long SkippedRecords { get; init; }
+
+    public long DeadLetters { get; init; }
+
+    public bool IsPaused { get; init; }
+
+    public bool WillRestart { get; init; }
 
     public double? CommitMsLast { get; init; }
 
@@ -91,6 +98,9 @@ internal sealed record TaskBody(
         WatermarkLagMs = task.WatermarkLagMs < 0 ? null : task.WatermarkLagMs,
         NewestEvent = QueryText.Watermark(task.NewestEventTime),
         SkippedRecords = task.SkippedRecords,
+        DeadLetters = task.DeadLetters,
+        IsPaused = task.IsPaused,
+        WillRestart = task.WillRestart,
         CommitMsLast = task.CommitMsLast < 0 ? null : task.CommitMsLast,
         CommitMsMedian = task.CommitMsMedian < 0 ? null : task.CommitMsMedian,
         StateBytes = task.StateSizeBytes,
@@ -100,7 +110,8 @@ internal sealed record TaskBody(
 /// <summary>How far a file source is.</summary>
 internal sealed record FileSourceBody(long Row, long Bytes, long BytesTotal);
 
-/// <summary>A store's entries for a key, as of one commit, and the continuation for those behind them, null when there are none.</summary>
+/// <summary>A store's entries for a key, as of one commit, from the application that answered (under an alias, the one that it stands for), and the continuation for those behind them, null
+/// when there are none.</summary>
 internal sealed record StoreBody(
     string App, string Store, string Key, string? Watermark, long Commit, IReadOnlyList<StoreEntryBody> Entries, string? Continuation);
 

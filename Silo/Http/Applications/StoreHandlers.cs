@@ -41,7 +41,7 @@ internal static class StoreHandlers
         var query = new StateQuery(store, bytes, fromMs, toMs, Limit(limit)) { Continuation = Continuation(continuation), AtLeast = Offsets(atLeast), WaitMs = Wait(waitMs) };
         var result = await grains.GetGrain<IStreamApplicationGrain>(app).QueryAsync(query);
         return Results.Ok(new StoreBody(
-            app,
+            result.Application.Length == 0 ? app : result.Application,
             store,
             key,
             QueryText.Watermark(result.EventTimeWatermark),
@@ -94,9 +94,12 @@ internal static class StoreHandlers
 
     private static ReadOnlyMemory<byte> Bound(string name, string? key, string? encoding) => string.IsNullOrEmpty(key) ? default : StoredBytes.KeyOf(name, key, encoding);
 
-    private static string? Text(ReadOnlyMemory<byte> continuation) => continuation.IsEmpty ? null : Base64Url.EncodeToString(continuation.Span);
+    /// <summary>A continuation as an answer has it; null when there is none.</summary>
+    internal static string? Text(ReadOnlyMemory<byte> continuation) => continuation.IsEmpty ? null : Base64Url.EncodeToString(continuation.Span);
 
-    private static ReadOnlyMemory<byte> Continuation(string? text)
+    /// <summary>The continuation of a request.</summary>
+    /// <exception cref="StreamsException">InvalidRequest.</exception>
+    internal static ReadOnlyMemory<byte> Continuation(string? text)
     {
         try
         {

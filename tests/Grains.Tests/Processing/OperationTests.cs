@@ -184,6 +184,22 @@ public sealed class OperationTests
             first => Serdes.Utf8.Deserialize(first.First!.Key.Span).ShouldBe(Key(3)),
             first => first.Second.ShouldBeNull());
         found.Differences[^1].Kind.ShouldBe(RowDifferenceKind.OnlyInSecond);
+
+        // The same in parts, whatever their size.
+        foreach (var rows in (int[])[1, 3, 1_000])
+        {
+            var (parts, range) = (new List<Reconciliation>(), new StoreRange { Limit = 4 });
+            do
+            {
+                parts.Add(await client.Applications.ReconcileAsync(new StoreName(Application, "sums"), new StoreName(Application + "@2", "sums"), range, 1_000, rows));
+                range = range with { Continuation = parts[^1].Continuation };
+            }
+            while (!range.Continuation.IsEmpty);
+
+            parts.ShouldAllBe(part => part.Rows <= rows && part.Rows > 0);
+            (parts.Sum(part => part.Equal), parts.Sum(part => part.OnlyInFirst), parts.Sum(part => part.OnlyInSecond), parts.Sum(part => part.Different)).ShouldBe((14L, 1L, 5L, 5L));
+            parts.SelectMany(part => part.Differences).Select(one => one.Kind).ShouldBe(found.Differences.Select(one => one.Kind));
+        }
     }
 
     [Fact]
@@ -210,6 +226,7 @@ public sealed class OperationTests
     [InlineData("app@")]
     [InlineData("app@a b")]
     [InlineData("other@v2")]
+    [InlineData("app@b.c")]
     public async Task A_version_that_cannot_be_one_is_refused(string name)
     {
         await using var cluster = await ProcessingCluster.StartAsync(Weighted);

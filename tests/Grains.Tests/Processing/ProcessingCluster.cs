@@ -31,7 +31,7 @@ internal sealed class ProcessingCluster : IAsyncDisposable
         Storage = files
             ? new FileLogStorage(new FileLogStorageOptions { RootPath = Path.Combine(_folder, "logs") }, TimeProvider.System, NullLogger<FileLogStorage>.Instance)
             : new MemoryLogStorage();
-        _setup = new GrainClusterSetup(new GatedStateStore(), services => services
+        _setup = new GrainClusterSetup(States, services => services
                 .AddSingleton<ILogStorage>(new SharedLogStorage(Storage))
                 .AddSingleton(new StreamsOptions())
                 .AddSingleton<PartitionMaintenance>()
@@ -50,6 +50,9 @@ internal sealed class ProcessingCluster : IAsyncDisposable
     }
 
     public ILogStorage Storage { get; }
+
+    /// <summary>What grains store; a test may hold a write or let it fail.</summary>
+    public GatedStateStore States { get; } = new();
 
     public IGrainFactory Grains => _cluster.Grains;
 

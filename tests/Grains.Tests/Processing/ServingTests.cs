@@ -87,6 +87,30 @@ public sealed class ServingTests
     }
 
     [Fact]
+    public async Task Who_waits_for_his_write_reads_what_comes_back_from_the_other_table_of_a_join_by_a_foreign_key()
+    {
+        await using var cluster = await ProcessingCluster.StartAsync((builder, _) =>
+        {
+            var consumed = Consumed.With(Serdes.Utf8, Serdes.Int64);
+            builder.Table("in", consumed).Join(builder.Table("others", consumed), value => Key((int)(value % 10)), (left, right) => (left * 1_000) + right, Materialized.As("joined", Serdes.Int64));
+        });
+        await cluster.CreateTopicAsync("in", Partitions);
+        await cluster.CreateTopicAsync("others", Partitions);
+        await cluster.App.StartAsync(NoParameters);
+        await cluster.UntilAsync(status => status.Tasks.All(task => task.State == StreamTaskState.Running));
+        var client = Client(cluster);
+        await ProduceAsync(client, Enumerable.Range(0, 10).Select(i => (Key(i), 0L)), "others");
+        await cluster.UntilAsync(status => status.Tasks.Sum(task => task.RecordsIn) == 10);
+        await using var producer = client.CreateProducer(Serdes.Utf8, Serdes.Int64);
+        for (var round = 1; round <= 30; round++)
+        {
+            var place = await producer.ProduceAsync(new ProducerRecord<string, long>("in", Key(round % 4), round));
+            var fresh = new QueryFreshness { AtLeast = [new InputOffset("in", place.Partition.Partition, place.Offset)], Wait = s_wait };
+            (await client.Applications.QueryValueAsync(Application, "joined", Key(round % 4), Serdes.Utf8, Serdes.Int64, fresh)).Value.ShouldBe((round * 1_000) + (round % 10));
+        }
+    }
+
+    [Fact]
     public async Task A_write_that_is_not_reflected_in_time_is_told_so_and_may_be_waited_for_again()
     {
         await using var cluster = await StartedAsync();
