@@ -296,6 +296,13 @@ public interface IStreamTaskGrain : IGrainWithStringKey
     [Alias("SetPausedAsync")]
     Task SetPausedAsync(bool isPaused);
 
+    /// <summary>Tells it how far the aligned sources of the application's other tasks have come: one of its own that is further ahead than it may be waits.</summary>
+    /// <param name="slowestOther">The least watermark of those that are neither idle nor at their end, ms since the Unix epoch; long.MinValue when one has no event yet, long.MaxValue when none counts.</param>
+    /// <returns>The same of its own sources.</returns>
+    [AlwaysInterleave]
+    [Alias("AlignAsync")]
+    Task<long> AlignAsync(long slowestOther);
+
     /// <summary>Stops it after a last commit.</summary>
     [Alias("StopAsync")]
     Task StopAsync();

@@ -4,7 +4,8 @@ namespace OrleansStreams.Topologies;
 
 /// <summary>
 /// A table that every task which joins it has whole, so that a stream is joined with it by any key without being repartitioned. Each join has a copy of its own: the changes of the topic are
-/// written once to every partition of a topic that the application makes for itself, and so reach each task exactly once, with their watermarks.
+/// written once to every partition of a topic that the application makes for itself, and so reach each task exactly once, with their watermarks. Whenever a task starts it reads the table as far as
+/// its topic goes then, before any record looks it up; later changes are met as they come.
 /// </summary>
 public sealed class GlobalKTable<TKey, TValue>
 {

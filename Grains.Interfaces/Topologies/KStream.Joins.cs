@@ -11,9 +11,9 @@ public sealed partial class KStream<TKey, TValue>
     /// <summary>
     /// Joins each record with the value that its key has in a table; a record whose key has none is left out. The result has the record's time.
     /// <para>
-    /// As in Kafka Streams a record meets the table as the task has it when the record is processed, whatever their event times: no result has to wait for the table's watermark, which
-    /// with tables that hardly ever change would be for ever. Crashes and the cutting of batches change nothing; but in which order a task takes records from different topics is not fixed,
-    /// so another run may join a record with an earlier or later value of its key.
+    /// A record meets the table as of its event time, as far as both are written: the task takes the records of its topics in order of event times (a table's before a stream's of the same time), and waits
+    /// for those that are written but not fetched yet, so that crashes, the cutting of batches and reading it all again change nothing. It does not wait for what is not written yet: the table's
+    /// watermark, with tables that hardly ever change, would never come. A row that is written after a record of a later time was processed is met by the records after it.
     /// </para>
     /// </summary>
     /// <param name="table">The table.</param>

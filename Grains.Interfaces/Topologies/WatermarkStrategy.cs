@@ -30,8 +30,10 @@ public sealed record WatermarkStrategy
     public WatermarkStrategy WithIdleness(TimeSpan timeout) => this with { IdlenessMs = EventTimes.Milliseconds(timeout, 1, "The idle timeout") };
 
     /// <summary>
-    /// Pauses the source while its watermark is further ahead than this of the slowest other input of the same task, so that what waits for that one stays small. Inputs that are
-    /// idle or at their end hold nobody up; give sources that may fall silent an idle timeout (<see cref="WithIdleness"/>), else they do.
+    /// Pauses the source while its watermark is further ahead than this of the slowest other input of the same task, or of the slowest aligned source of the application's other tasks (other
+    /// partitions are other tasks), so that what waits for that one stays small. Inputs that are idle or at their end hold nobody up; give sources that may fall silent an idle timeout
+    /// (<see cref="WithIdleness"/>), else they do, and so does a partition that has no event yet. It is looked at between record batches, so that a source runs ahead by up to a batch more; and
+    /// tasks hear of each other about once a second (as in Flink), so that one that is held comes on by at most the drift a second: choose it larger than what is to be processed in one.
     /// </summary>
     /// <exception cref="StreamsException">InvalidConfig when the drift is negative or above 1000 years.</exception>
     public WatermarkStrategy WithAlignment(TimeSpan maxDrift) => this with { MaxDriftMs = EventTimes.Milliseconds(maxDrift, 0, "The drift between sources") };

@@ -84,6 +84,10 @@ internal sealed class ApplicationPlan
         };
     }
 
+    /// <summary>The tasks with sources that are not to run ahead of others.</summary>
+    public IEnumerable<string> AlignedTasks => _topology.SubTopologies.Where(sub => sub.Sources.Any(source => source.Watermarks.MaxDriftMs is not null))
+        .SelectMany(sub => Enumerable.Range(0, PartitionsOf(sub)).Select(partition => IdOf(sub.Id, partition)));
+
     /// <summary>The sub-topology that keeps a store, and its partitions: one for a store that every task has whole.</summary>
     /// <exception cref="StreamsException">StoreNotFound.</exception>
     public (int SubTopology, int Partitions) PlaceOf(string store)

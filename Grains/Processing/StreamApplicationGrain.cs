@@ -62,6 +62,8 @@ internal sealed partial class StreamApplicationGrain(
 {
     private const int SupervisionsPerLook = 30;
 
+    private static readonly TimeSpan s_alignmentWait = TimeSpan.FromSeconds(5);
+
     private readonly Dictionary<string, SupervisedTask> _tasks = new(StringComparer.Ordinal);
     private ApplicationPlan? _plan;
     private IGrainTimer? _timer;
@@ -379,6 +381,7 @@ internal sealed partial class StreamApplicationGrain(
             }
 
             await Task.WhenAll(_tasks.Values.ToArray().Select(SuperviseAsync));
+            await AlignAsync();
         }
         catch (StreamsException error) when (error.Code == StreamsErrorCode.InvalidPartitions)
         {
@@ -387,6 +390,29 @@ internal sealed partial class StreamApplicationGrain(
         catch (Exception error)
         {
             logger.ApplicationNotUp(Name, error.Message);
+        }
+    }
+
+    /// <summary>Tells each task with aligned sources how far those of the others have come.</summary>
+    private async Task AlignAsync()
+    {
+        SupervisedTask[] aligned = [.. (_plan?.AlignedTasks ?? []).Select(id => _tasks[id])];
+        if (aligned.Length > 1)
+        {
+            await Task.WhenAll(aligned.Select(task => AlignAsync(task, aligned.Where(other => other != task).Min(other => other.SlowestAligned))).ToArray());
+        }
+    }
+
+    private async Task AlignAsync(SupervisedTask task, long slowestOther)
+    {
+        try
+        {
+            task.SlowestAligned = await TaskGrain(task).AlignAsync(slowestOther).WaitAsync(s_alignmentWait, time);
+        }
+        catch (Exception)
+        {
+            // Who does not answer holds nobody up; its status says what is the matter with it.
+            task.SlowestAligned = long.MaxValue;
         }
     }
 
@@ -465,6 +491,9 @@ internal sealed partial class StreamApplicationGrain(
         public string Id { get; } = id;
 
         public int Failures { get; set; }
+
+        /// <summary>What it told last of its aligned sources.</summary>
+        public long SlowestAligned { get; set; } = long.MaxValue;
 
         public long CommitsAtStart { get; set; }
 

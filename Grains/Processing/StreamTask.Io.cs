@@ -155,6 +155,7 @@ internal sealed partial class StreamTask
     private async Task WaitForInputAsync(CancellationToken cancellationToken)
     {
         var waits = new List<Task>(_fetches.Length + 3);
+        var alignmentLeft = AlignmentLeft();
         for (var input = 0; input < _fetches.Length; input++)
         {
             // What is too far ahead of the others waits for them, whether it was fetched already or not.
@@ -191,6 +192,11 @@ internal sealed partial class StreamTask
 
         // Without changes, a fetch that comes back empty is soon enough to look after idle inputs; an outbox that is delivered is noted after as long.
         using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        if (alignmentLeft is { } left && !_isPaused)
+        {
+            waits.Add(Task.Delay(left, Time, waiting.Token));
+        }
+
         if (_engine!.FollowsClock && !_engine.HasChanges && !_isPaused)
         {
             waits.Add(Task.Delay(s_clockInterval, Time, waiting.Token));
@@ -203,8 +209,8 @@ internal sealed partial class StreamTask
 
         if (_engine!.HasChanges && _commit.IsCompleted)
         {
-            var left = _engine.HasTakenOutMarked ? TimeSpan.Zero : Time.GetElapsedTime(Time.GetTimestamp(), _nextCommit);
-            waits.Add(Task.Delay(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, waiting.Token));
+            var untilCommit = _engine.HasTakenOutMarked ? TimeSpan.Zero : Time.GetElapsedTime(Time.GetTimestamp(), _nextCommit);
+            waits.Add(Task.Delay(untilCommit > TimeSpan.Zero ? untilCommit : TimeSpan.Zero, Time, waiting.Token));
         }
 
         await Task.WhenAny(waits);

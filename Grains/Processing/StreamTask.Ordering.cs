@@ -110,7 +110,7 @@ internal sealed partial class StreamTask
         // With records of several inputs at hand their order keeps them together; one alone may be too far ahead of those that have none.
         var isAlone = last == long.MaxValue;
         last = _plan.TableWriters.ContainsKey(next) ? long.MaxValue : last;
-        return next >= 0 && !_isPaused && (!isAlone || !_engine!.IsInputAhead(next));
+        return next >= 0 && !_isPaused && !(isAlone ? _engine!.IsInputAhead(next) : _engine!.Watermarks.IsAheadOfOtherTasks(next));
     }
 
     /// <summary>Whether an input waits for a global table that is not loaded yet.</summary>

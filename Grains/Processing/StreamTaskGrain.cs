@@ -68,6 +68,8 @@ internal sealed class StreamTaskGrain(
         return Task.CompletedTask;
     }
 
+    public Task<long> AlignAsync(long slowestOther) => Task.FromResult(_task?.Align(slowestOther) ?? long.MaxValue);
+
     public async Task StopAsync()
     {
         if (_task is { } task)

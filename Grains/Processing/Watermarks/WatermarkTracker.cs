@@ -45,6 +45,7 @@ internal sealed class WatermarkTracker
     private readonly Input[] _inputs;
     private readonly int[] _all;
     private long _watermark = None;
+    private long _slowestOther = End;
 
     public WatermarkTracker(IReadOnlyList<WatermarkStrategy> strategies)
         : this([.. strategies.Select(strategy => new TrackedInput(strategy, WatermarkOrigin.EventTimes))])
@@ -214,6 +215,11 @@ internal sealed class WatermarkTracker
             return false;
         }
 
+        if (IsAheadOfOtherTasks(input))
+        {
+            return true;
+        }
+
         for (var other = 0; other < _inputs.Length; other++)
         {
             ref readonly var slow = ref _inputs[other];
@@ -224,6 +230,32 @@ internal sealed class WatermarkTracker
         }
 
         return false;
+    }
+
+    /// <summary>Whether an input is so far ahead of the slowest of the application's other tasks that it should not be read now.</summary>
+    public bool IsAheadOfOtherTasks(int input)
+    {
+        ref readonly var fast = ref _inputs[input];
+        return _slowestOther != End && fast.MaxDriftMs != long.MaxValue && fast.Watermark is not (None or End) &&
+            (_slowestOther == None || fast.Watermark - _slowestOther > fast.MaxDriftMs);
+    }
+
+    /// <summary>Takes what the slowest aligned input of the application's other tasks has come to (<see cref="SlowestAligned"/>); <see cref="End"/> to wait for none.</summary>
+    public void AlignWith(long slowestOther) => _slowestOther = slowestOther;
+
+    /// <summary>The least watermark of the aligned inputs that count; <see cref="End"/> when none does.</summary>
+    public long SlowestAligned
+    {
+        get
+        {
+            var slowest = End;
+            foreach (ref readonly var input in _inputs.AsSpan())
+            {
+                slowest = input.MaxDriftMs == long.MaxValue || input.IsIdle || input.IsInCircle || input.IsLookUp ? slowest : Math.Min(slowest, input.Watermark);
+            }
+
+            return slowest;
+        }
     }
 
     /// <summary>The watermark of some inputs together, which was <paramref name="floor"/> before and does not go back.</summary>

@@ -202,6 +202,26 @@ public sealed class OperationTests
         }
     }
 
+    [Fact]
+    public async Task Sessions_that_begin_together_and_end_apart_are_two_rows_of_a_comparison()
+    {
+        await using var cluster = await ProcessingCluster.StartAsync(ServingTests.Describe);
+        await cluster.CreateTopicAsync("in", Partitions);
+        var client = Client(cluster);
+        foreach (var (name, time) in ((string, long)[])[(Application, 0L), (Application + "@2", 100L)])
+        {
+            await ProduceAsync(client, [(Key(1), time)]);
+            await client.Applications.StartWithAsync(name, new StreamApplicationStart(NoParameters) { To = StreamPosition.Latest });
+            await EventuallyAsync(() => client.Applications.GetStatusAsync(name), status => status.State == StreamApplicationState.Completed);
+        }
+
+        var found = await client.Applications.ReconcileAsync(new StoreName(Application, "sessions"), new StoreName(Application + "@2", "sessions"));
+
+        (found.Equal, found.OnlyInFirst, found.OnlyInSecond, found.Different).ShouldBe((0L, 1L, 1L, 0L));
+        found.Differences[0].First!.WindowEndMs.ShouldBe(1);
+        found.Differences[1].Second!.WindowEndMs.ShouldBe(101);
+    }
+
     [Theory]
     [InlineData("app@")]
     [InlineData("app@a b")]

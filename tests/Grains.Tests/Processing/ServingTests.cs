@@ -124,6 +124,25 @@ public sealed class ServingTests
         error.Message.ShouldContain("offset 5 of topic 'in', partition 0");
     }
 
+    [Fact]
+    public async Task A_write_is_reflected_when_its_own_record_is_processed_and_not_with_the_one_before_it()
+    {
+        await using var cluster = await StartedAsync();
+        var client = Client(cluster);
+        var last = (await ProduceAsync(client, Enumerable.Repeat((Key(1), 0L), 3))).ShouldHaveSingleItem();
+        last.Offset.ShouldBe(2);
+        (await CountAsync(last, s_wait)).ShouldBe(3);
+
+        (await Should.ThrowAsync<StreamsException>(() => CountAsync(last with { Offset = 3 }, TimeSpan.FromMilliseconds(50)))).Code.ShouldBe(StreamsErrorCode.RequestTimedOut);
+
+        var waiting = CountAsync(last with { Offset = 3 }, s_wait);
+        await ProduceAsync(client, [(Key(1), 0L)]);
+        (await waiting).ShouldBe(4);
+
+        async Task<long> CountAsync(InputOffset atLeast, TimeSpan wait) =>
+            (await client.Applications.QueryValueAsync(Application, "counts", Key(1), Serdes.Utf8, Serdes.Int64, new QueryFreshness { AtLeast = [atLeast], Wait = wait })).Value;
+    }
+
     [Theory]
     [InlineData("other", 0, 1, 100)]
     [InlineData("in", 3, 1, 100)]

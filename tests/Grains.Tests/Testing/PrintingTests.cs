@@ -6,6 +6,36 @@ namespace OrleansStreams.Testing;
 public sealed class PrintingTests
 {
     [Fact]
+    public void A_store_that_processors_share_is_drawn_once_with_a_line_to_each()
+    {
+        var shared = Stores.KeyValue("shared", Serdes.Utf8, Serdes.Utf8);
+        var builder = new StreamsBuilder();
+        var stream = builder.Stream("in", ProcessorFixture.Texts);
+        stream.Process(() => new TextProcessor(_ => { }, (_, _) => { }), Processed.With(shared).WithName("first"));
+        stream.Process(() => new TextProcessor(_ => { }, (_, _) => { }), Processed.With(shared).WithName("second"));
+
+        var lines = builder.Build().ToMermaid().Split('\n').Select(line => line.Trim()).ToArray();
+        lines.Where(line => line.Contains("shared\")]", StringComparison.Ordinal)).ShouldBe(["store1_1[(\"shared\")]"]);
+        lines.Where(line => line.Contains("--- store1_1", StringComparison.Ordinal)).ShouldBe(["node1 --- store1_1", "node2 --- store1_1"]);
+    }
+
+    [Fact]
+    public void What_stored_state_depends_on_tells_apart_the_same_steps_on_other_parents()
+    {
+        static string Shape(bool isFiltered)
+        {
+            var builder = new StreamsBuilder();
+            var stream = builder.Stream("in", ProcessorFixture.Texts);
+            var filtered = stream.Filter((_, _) => true);
+            (isFiltered ? filtered : stream).GroupByKey().Count(Materialized.As("counts", Serdes.Int64));
+            return builder.Build().SubTopologies.ShouldHaveSingleItem().Shape;
+        }
+
+        Shape(isFiltered: true).ShouldBe(Shape(isFiltered: true));
+        Shape(isFiltered: true).ShouldNotBe(Shape(isFiltered: false), "counted is what was filtered, or everything");
+    }
+
+    [Fact]
     public void A_topology_prints_itself_as_text()
     {
         Example().Describe().ShouldBe(

@@ -24,6 +24,30 @@ public sealed class PunctuatorTests
         string.Join(' ', results.Select(result => result.Split('@')[1])).ShouldBe(expected);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void An_event_that_a_punctuator_forwards_too_late_is_counted_or_refused_but_never_written_to_the_late_topic_without_its_content(bool hasLateTopic)
+    {
+        var builder = new StreamsBuilder();
+        var windowed = builder.Stream("in", Consumed.With(Serdes.Utf8, Serdes.Utf8)).Process(() => new Backwards(), Processed.With(Backwards.Seen).KeepsKey()).Child("old").GroupByKey()
+            .WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(10)));
+        (hasLateTopic ? windowed.LateTo("late") : windowed).Count(Materialized.As("counts", Serdes.Int64)).Map((window, count) => (window.Key, count)).To("out", Produced.With(Serdes.Utf8, Serdes.Int64));
+        var driver = new TopologyTestDriver(builder.Build());
+        var input = driver.CreateInput("in", Serdes.Utf8, Serdes.Utf8);
+        input.Pipe("a", "x", 1);
+        if (!hasLateTopic)
+        {
+            input.Pipe("a", "x", 1000);
+            driver.LateRecords.ShouldBe(1);
+            return;
+        }
+
+        var error = Should.Throw<StreamsException>(() => input.Pipe("a", "x", 1000));
+        (error.Code, error.Message.Contains("WithOutputDelay", StringComparison.Ordinal)).ShouldBe((StreamsErrorCode.InvalidInput, true));
+        driver.CreateOutput("late", Serdes.Utf8, Serdes.Utf8).ReadAll().ShouldBeEmpty();
+    }
+
     [Fact]
     public void Punctuators_are_called_in_the_order_of_their_times_and_at_one_time_in_that_of_their_scheduling()
     {
@@ -192,4 +216,23 @@ public sealed class PunctuatorTests
 
     private static StreamsBuilder Clocked(int interval) =>
         Through(context => context.Schedule(TimeSpan.FromMilliseconds(interval), PunctuationType.WallClock, now => context.Forward(new("tick", "x", now))), (_, _) => { });
+
+    /// <summary>Forwards an event of time 5 whenever time has passed a multiple of 100.</summary>
+    private sealed class Backwards : IStreamProcessor<string, string, string, string>
+    {
+        public static readonly KeyValueStoreDefinition<string, long> Seen = Stores.KeyValue("seen", Serdes.Utf8, Serdes.Int64);
+
+        public void Init(IProcessorContext<string, string> context) =>
+            context.Schedule(TimeSpan.FromMilliseconds(100), PunctuationType.EventTime, time =>
+            {
+                if (time >= 900)
+                {
+                    context.Forward(new("a", "old", 5), "old");
+                }
+            });
+
+        public void Process(ProcessorRecord<string, string> record)
+        {
+        }
+    }
 }
