@@ -32,11 +32,13 @@ internal sealed partial class StreamApplicationGrain
         }
 
         CheckQuery(query.Store, query.FromMs, query.ToMs, query.Limit, query.AtLeast, query.WaitMs);
+        query = query with { Continuation = PositionIn(query.Continuation) };
         var plan = await ServingPlanAsync();
         var (sub, partitions) = plan.PlaceOf(query.Store);
         var partition = KeyHash.PartitionFor(query.Key.Span, partitions);
         await ReflectAsync(plan, query.AtLeast, sub, partition, query.WaitMs);
-        return await TaskGrain(sub, partition).QueryAsync(query) with { Application = Name };
+        var result = await TaskGrain(sub, partition).QueryAsync(query);
+        return result with { Application = Name, Continuation = result.Continuation.IsEmpty ? default : Behind(StorePosition.Read(result.Continuation.Span)) };
     }
 
     public async Task<StoreScanResult> ScanAsync(StoreScan scan)
@@ -52,13 +54,7 @@ internal sealed partial class StreamApplicationGrain
             throw new StreamsException(StreamsErrorCode.InvalidRequest, $"The range of keys of store '{scan.Store}' ends before it begins: swap its bounds.");
         }
 
-        if (!scan.Continuation.IsEmpty)
-        {
-            var (application, position) = StoreContinuation.Read(scan.Continuation);
-            scan = application == Name ? scan with { Continuation = position } : throw new StreamsException(
-                StreamsErrorCode.ContinuationOutdated, $"The page before was answered by application '{application}', this one would be by '{Name}', whose rows are others: begin again, without a continuation.");
-        }
-
+        scan = scan with { Continuation = PositionIn(scan.Continuation) };
         var plan = await ServingPlanAsync();
         var (sub, partitions) = plan.PlaceOf(scan.Store);
         await ReflectAsync(plan, scan.AtLeast, sub, partition: null, scan.WaitMs);
@@ -91,7 +87,23 @@ internal sealed partial class StreamApplicationGrain
         return new StoreScanResult(
             [.. known.Select(row => row.Row)],
             [.. pages.SelectMany(page => page.Partitions).OrderBy(view => view.Partition)],
-            next is { } last ? StoreContinuation.Behind(Name, last.Key, last.Start, last.End) : default);
+            next is { } last ? Behind(last) : default);
+    }
+
+    private ReadOnlyMemory<byte> Behind(StorePosition position) => StoreContinuation.Behind(Name, position.Key, position.Start, position.End);
+
+    /// <summary>The position that a page goes on behind; empty for the first one.</summary>
+    /// <exception cref="StreamsException">ContinuationOutdated when another application answered the page before; InvalidRequest.</exception>
+    private ReadOnlyMemory<byte> PositionIn(ReadOnlyMemory<byte> continuation)
+    {
+        if (continuation.IsEmpty)
+        {
+            return default;
+        }
+
+        var (application, position) = StoreContinuation.Read(continuation);
+        return application == Name ? position : throw new StreamsException(
+            StreamsErrorCode.ContinuationOutdated, $"The page before was answered by application '{application}', this one would be by '{Name}', whose rows are others: begin again, without a continuation.");
     }
 
     private static void CheckQuery(string store, long fromMs, long toMs, int limit, ImmutableArray<InputOffset> atLeast, int waitMs)
