@@ -1,13 +1,14 @@
 namespace OrleansStreams.Topologies;
 
 /// <summary>
-/// What becomes of a poison record: one that cannot be deserialized, whose event time is none, or on which the application's code fails while it passes through the steps. A damaged record
-/// batch is no poison record, and neither is code that fails when a window closes or a punctuator runs: no single record is the cause, and the task fails.
+/// What becomes of a poison record: one that cannot be deserialized, whose event time is none, on which the application's code fails while it passes through the steps, or whose result its topic would
+/// not take (larger than max.message.bytes, or without a key for a compacted topic). A damaged record batch is no poison record. Neither is code that fails when a window closes or a punctuator
+/// runs, nor a serde that cannot write a store's value when the task commits (a NaN as JSON, for example): no single record is the cause, and the task fails.
 /// </summary>
 /// <remarks>
 /// A record that is taken out leaves nothing behind: what it had changed or written before it failed is undone. That it was taken out becomes durable with the commit that passes it, so that
-/// no crash and no restart can change it. Undoing costs nothing when the record failed before its first step, or in a task without stores; else the task restores its state
-/// from its journal, which takes as long as a restart of it. Policies are no part of what stored state depends on: they may be changed from start to start.
+/// no crash and no restart can change it. Undoing costs nothing when the record failed before it came to a step that keeps something (a store, a window, a processor) and before it
+/// was written to an output; else the task restores its state from its journal, which takes as long as a restart of it. Policies are no part of what stored state depends on: they may be changed from start to start.
 /// </remarks>
 public sealed record ErrorPolicy
 {
@@ -31,7 +32,8 @@ public sealed record ErrorPolicy
 
     /// <summary>
     /// The record is written to a topic, exactly once in an application that processes exactly once: key, value, timestamp and headers as they are, with the headers of
-    /// <see cref="DeadLetterHeaders"/> behind them. It counts as skipped, too.
+    /// <see cref="DeadLetterHeaders"/> behind them. It counts as skipped, too. What would be larger than the topic's max.message.bytes goes without the stack, then without the message; what the
+    /// topic does not take even so is skipped alone, and logged.
     /// </summary>
     /// <param name="topic">The topic, which must exist when the application starts and which the application must not read or write otherwise.</param>
     /// <exception cref="StreamsException">InvalidTopic for a name that cannot be used.</exception>
@@ -63,10 +65,10 @@ public static class DeadLetterHeaders
     /// <summary>The full name of the exception's type.</summary>
     public const string Exception = "error.exception";
 
-    /// <summary>The exception's message, its first 4,096 characters.</summary>
+    /// <summary>The exception's message, its first 4,096 characters; left out where the letter would be too large for its topic without the stack, too.</summary>
     public const string Message = "error.message";
 
-    /// <summary>The exception with its stack, its first 16,384 characters.</summary>
+    /// <summary>The exception with its stack, its first 16,384 characters; left out where the letter would be too large for its topic.</summary>
     public const string Stack = "error.stack";
 
     /// <summary>The application.</summary>

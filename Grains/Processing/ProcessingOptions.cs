@@ -1,10 +1,14 @@
+using System.Globalization;
 using OrleansStreams.Storage;
+using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
 
 /// <summary>Limits and timers of stream tasks. Registered as a singleton; the same values hold for every task.</summary>
 public sealed record ProcessingOptions
 {
+    private static readonly TimeSpan s_longest = TimeSpan.FromDays(1);
+
     /// <summary>What results are worth after a crash, unless an application says otherwise.</summary>
     public ProcessingGuarantee Guarantee { get; init; }
 
@@ -52,4 +56,39 @@ public sealed record ProcessingOptions
 
     /// <summary>How journals are stored: in short segments, because a snapshot frees whole ones. Tasks in a silo take the flush mode of its <see cref="Log.StreamsOptions"/>.</summary>
     public LogOptions Journal { get; init; } = new() { SegmentBytes = 16L * 1024 * 1024 };
+
+    /// <exception cref="StreamsException">InvalidConfig, naming the option and its bounds.</exception>
+    internal void Check()
+    {
+        if (!Enum.IsDefined(Guarantee))
+        {
+            throw Topology.Invalid($"ProcessingOptions.{nameof(Guarantee)} is {Guarantee}: choose ExactlyOnce, AtLeastOnce or AtMostOnce.");
+        }
+
+        Check(nameof(CommitInterval), CommitInterval, TimeSpan.Zero, CommitIntervalMax);
+        Check(nameof(CommitBytes), CommitBytes, 1, 1L << 30);
+        Check(nameof(FetchBytes), FetchBytes, 1, 1 << 30);
+        Check(nameof(FileBlockBytes), FileBlockBytes, 1, 1 << 30);
+        Check(nameof(FetchWait), FetchWait, TimeSpan.Zero, TimeSpan.FromMinutes(1));
+        Check(nameof(TurnLength), TurnLength, TimeSpan.Zero, TimeSpan.FromMinutes(1));
+        Check(nameof(RetryPause), RetryPause, TimeSpan.FromMilliseconds(1), s_longest);
+        Check(nameof(RetryPauseMax), RetryPauseMax, RetryPause, s_longest);
+        Check(nameof(SupervisionInterval), SupervisionInterval, TimeSpan.FromMilliseconds(1), s_longest);
+        Check(nameof(QueryWait), QueryWait, TimeSpan.Zero, s_longest);
+        Check(nameof(PurgeInterval), PurgeInterval, TimeSpan.FromMilliseconds(1), s_longest);
+        Check(nameof(StateBytesMax), StateBytesMax, 1, long.MaxValue);
+        Check(nameof(SnapshotBytesMin), SnapshotBytesMin, 0, long.MaxValue);
+    }
+
+    /// <summary>The longest interval of commits.</summary>
+    internal static TimeSpan CommitIntervalMax { get; } = TimeSpan.FromHours(1);
+
+    private static void Check<T>(string option, T value, T least, T most)
+        where T : IComparable<T>
+    {
+        if (value.CompareTo(least) < 0 || value.CompareTo(most) > 0)
+        {
+            throw Topology.Invalid(string.Create(CultureInfo.InvariantCulture, $"ProcessingOptions.{option} is {value}: give {least} to {most}."));
+        }
+    }
 }

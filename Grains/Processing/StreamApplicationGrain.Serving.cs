@@ -32,13 +32,13 @@ internal sealed partial class StreamApplicationGrain
         }
 
         CheckQuery(query.Store, query.FromMs, query.ToMs, query.Limit, query.AtLeast, query.WaitMs);
-        query = query with { Continuation = PositionIn(query.Continuation) };
         var plan = await ServingPlanAsync();
         var (sub, partitions) = plan.PlaceOf(query.Store);
         var partition = KeyHash.PartitionFor(query.Key.Span, partitions);
         await ReflectAsync(plan, query.AtLeast, sub, partition, query.WaitMs);
-        var result = await TaskGrain(sub, partition).QueryAsync(query);
-        return result with { Application = Name, Continuation = result.Continuation.IsEmpty ? default : Behind(StorePosition.Read(result.Continuation.Span)) };
+        var answer = await TaskGrain(sub, partition).QueryAsync(query with { Continuation = PositionOf(query.Continuation) });
+        var next = answer.Continuation.IsEmpty ? default(StorePosition?) : StorePosition.Read(answer.Continuation.Span);
+        return answer with { Application = Name, Continuation = next is { } last ? StoreContinuation.Behind(Name, last.Key, last.Start, last.End) : default };
     }
 
     public async Task<StoreScanResult> ScanAsync(StoreScan scan)
@@ -54,7 +54,7 @@ internal sealed partial class StreamApplicationGrain
             throw new StreamsException(StreamsErrorCode.InvalidRequest, $"The range of keys of store '{scan.Store}' ends before it begins: swap its bounds.");
         }
 
-        scan = scan with { Continuation = PositionIn(scan.Continuation) };
+        scan = scan with { Continuation = PositionOf(scan.Continuation) };
         var plan = await ServingPlanAsync();
         var (sub, partitions) = plan.PlaceOf(scan.Store);
         await ReflectAsync(plan, scan.AtLeast, sub, partition: null, scan.WaitMs);
@@ -87,14 +87,12 @@ internal sealed partial class StreamApplicationGrain
         return new StoreScanResult(
             [.. known.Select(row => row.Row)],
             [.. pages.SelectMany(page => page.Partitions).OrderBy(view => view.Partition)],
-            next is { } last ? Behind(last) : default);
+            next is { } last ? StoreContinuation.Behind(Name, last.Key, last.Start, last.End) : default);
     }
 
-    private ReadOnlyMemory<byte> Behind(StorePosition position) => StoreContinuation.Behind(Name, position.Key, position.Start, position.End);
-
-    /// <summary>The position that a page goes on behind; empty for the first one.</summary>
-    /// <exception cref="StreamsException">ContinuationOutdated when another application answered the page before; InvalidRequest.</exception>
-    private ReadOnlyMemory<byte> PositionIn(ReadOnlyMemory<byte> continuation)
+    /// <summary>The position of a continuation; empty for none.</summary>
+    /// <exception cref="StreamsException">InvalidRequest; ContinuationOutdated for that of another application.</exception>
+    private ReadOnlyMemory<byte> PositionOf(ReadOnlyMemory<byte> continuation)
     {
         if (continuation.IsEmpty)
         {

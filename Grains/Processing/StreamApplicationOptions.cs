@@ -44,7 +44,7 @@ public sealed record StreamApplicationOptions
     /// <exception cref="StreamsException">InvalidConfig for a value that cannot be used.</exception>
     internal void Check(string application)
     {
-        if (CommitInterval < TimeSpan.Zero || CommitInterval > TimeSpan.FromHours(1))
+        if (CommitInterval < TimeSpan.Zero || CommitInterval > ProcessingOptions.CommitIntervalMax)
         {
             throw Topology.Invalid($"Application '{application}' cannot commit every {CommitInterval}: give 0 to 1 hour.");
         }

@@ -14,8 +14,13 @@ internal sealed class StreamApplicationRegistry : IApplicationCatalog
 {
     private readonly Dictionary<string, StreamApplicationRegistration> _applications = new(StringComparer.Ordinal);
 
-    public StreamApplicationRegistry(IEnumerable<StreamApplicationRegistration> applications)
+    private readonly ProcessingOptions _silo;
+
+    /// <exception cref="StreamsException">InvalidConfig for an option of the silo that cannot be used, or a name that is registered twice.</exception>
+    public StreamApplicationRegistry(IEnumerable<StreamApplicationRegistration> applications, ProcessingOptions? silo = null)
     {
+        _silo = silo ?? new ProcessingOptions();
+        _silo.Check();
         foreach (var application in applications)
         {
             if (!_applications.TryAdd(application.Name, application))
@@ -50,7 +55,7 @@ internal sealed class StreamApplicationRegistry : IApplicationCatalog
         }
 
         var topology = builder.Build();
-        if (Find(name).Options.Guarantee == ProcessingGuarantee.AtMostOnce && topology.SubTopologies.FirstOrDefault(sub => sub.File is not null) is { } reading)
+        if (OptionsOf(name, _silo).Guarantee == ProcessingGuarantee.AtMostOnce && topology.SubTopologies.FirstOrDefault(sub => sub.File is not null) is { } reading)
         {
             throw Topology.Invalid(
                 $"Application '{name}' cannot process at most once what it reads from file {reading.File!.Path}: choose another guarantee, or write the file to a topic by an application of its own.");

@@ -1,3 +1,5 @@
+using OrleansStreams.Records;
+
 namespace OrleansStreams.Processing;
 
 /// <summary>When commits are made, and what they promise.</summary>
@@ -17,10 +19,25 @@ internal sealed partial class StreamTask
         _nextCommit = interval <= 0 ? now : ((now / interval) + 1) * interval;
     }
 
-    /// <summary>Makes it durable that records have been read, before any of them is processed.</summary>
-    private async Task ClaimAsync(int input, long nextOffset)
+    /// <summary>
+    /// Who processes at most once makes it durable that records have been read, before any of them is processed: all that was fetched up to the next marker. Markers are never claimed, for taking
+    /// one twice does no harm, and without the last one of an upstream task this one would wait for ever.
+    /// </summary>
+    private async Task ClaimIfDueAsync(int input)
     {
-        _engine!.Claim(input, nextOffset);
+        var next = RecordBatchHeader.Read(_rest[input].Span);
+        if (Options.Guarantee != ProcessingGuarantee.AtMostOnce || next.IsControl || next.NextOffset <= _engine!.ClaimOf(input))
+        {
+            return;
+        }
+
+        var end = next.NextOffset;
+        for (var rest = _rest[input]; !rest.IsEmpty && RecordBatchHeader.Read(rest.Span) is { IsControl: false } header; rest = rest[header.TotalBytes..])
+        {
+            end = header.NextOffset;
+        }
+
+        _engine.Claim(input, end);
         await CommitAsync();
         await _commit;
     }

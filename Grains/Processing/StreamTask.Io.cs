@@ -256,11 +256,6 @@ internal sealed partial class StreamTask
 
         // The next records travel while these are processed.
         _fetches[input] = FetchAsync(input, result.NextOffset, cancellationToken);
-        if (Options.Guarantee == ProcessingGuarantee.AtMostOnce)
-        {
-            await ClaimAsync(input, result.NextOffset);
-        }
-
         _rest[input] = result.Batches;
     }
 
@@ -269,6 +264,7 @@ internal sealed partial class StreamTask
     {
         while (!_rest[input].IsEmpty && !_stop.IsCancellationRequested && !IsHeld(input))
         {
+            await ClaimIfDueAsync(input);
             var bytes = RecordBatchHeader.Read(_rest[input].Span).TotalBytes;
             MarkArrived();
             _engine!.SetClock(NowMs);

@@ -38,6 +38,11 @@ internal sealed partial class StreamTask
                 {
                     await ReceiveAsync(input, fetched, cancellationToken);
                 }
+
+                if (!_rest[input].IsEmpty)
+                {
+                    await ClaimIfDueAsync(input);
+                }
             }
 
             if (!NextByTime(out var next, out var last))

@@ -200,6 +200,9 @@ internal sealed partial class TaskEngine
         _state.Claims[input] = Math.Max(_state.Claims[input], nextOffset);
     }
 
+    /// <summary>Before which offset an input is claimed; 0 without a claim.</summary>
+    public long ClaimOf(int input) => _state.Claims[input];
+
     /// <summary>
     /// Takes the place of an engine of the same run: goes on behind what that one had processed at its last commit. What the journal tells beyond is only claimed and still to be processed.
     /// </summary>

@@ -22,6 +22,10 @@ internal static class SiloCommandLine
           --migrate on|off      whether that schema is made and brought up to date at the start (default on)
           --postgres-writers N, --postgres-readers N, --postgres-patience-ms MS
                                 connections that write (4) and all others (4); how long the server may stay away before requests fail (15000)
+          --guarantee WHAT      what results of applications are worth after a crash: exactly-once (default), at-least-once or at-most-once
+          --commit-interval-ms MS, --state-bytes-max N
+                                how often their tasks commit (default 100), and the memory that the state of one may take (default 0: no bound);
+                                what an application is registered with holds before these three
           --sample BOOL         whether the sample application flight-delays runs (default true)
           --sample-rate N       the sample's flights per second, to watch it at work (default 0: as fast as it goes)
           --limits:NAME N       a limit, for example --limits:pending-bytes 67108864; the README has the table
@@ -44,7 +48,7 @@ internal static class SiloCommandLine
     private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
     {
         "urls", "data", "flush", "flush-interval", "journal-bytes", "tail-cache-bytes", "open-files-max", "maintenance-ms", "postgres", "schema", "migrate",
-        "postgres-writers", "postgres-readers", "postgres-patience-ms", "sample", "sample-rate", "cluster-id", "service-id", "silo-port", "gateway-port",
+        "postgres-writers", "postgres-readers", "postgres-patience-ms", "guarantee", "commit-interval-ms", "state-bytes-max", "sample", "sample-rate", "cluster-id", "service-id", "silo-port", "gateway-port",
         "advertised-address", "probe-timeout-ms", "probes-missed-max", "death-votes", "response-timeout-ms", "rebalance-ms", "environment", "http_ports", "https_ports",
     };
 

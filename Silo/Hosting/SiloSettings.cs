@@ -1,5 +1,6 @@
 using System.Globalization;
 using OrleansStreams.Errors;
+using OrleansStreams.Processing;
 using OrleansStreams.Storage;
 
 namespace OrleansStreams.Silo.Hosting;
@@ -30,6 +31,15 @@ public sealed record SiloSettings
 
     /// <summary>How often partitions look after retention and compaction (<c>maintenance-ms</c>: 50 to 3600000).</summary>
     public TimeSpan MaintenanceInterval { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>What results of applications are worth after a crash, unless they say otherwise (<c>guarantee</c>: exactly-once, at-least-once, at-most-once).</summary>
+    public ProcessingGuarantee Guarantee { get; init; }
+
+    /// <summary>How long tasks collect changes before they commit them, unless their application says otherwise (<c>commit-interval-ms</c>: 0 to 3600000).</summary>
+    public TimeSpan CommitInterval { get; init; } = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>The memory, in bytes, that the state of one task may take, unless its application says otherwise (<c>state-bytes-max</c>: 1048576 or more; 0: no bound).</summary>
+    public long StateBytesMax { get; init; } = long.MaxValue;
 
     /// <summary>Whether the sample application runs on the shipped flights (<c>sample</c>).</summary>
     public bool Sample { get; init; } = true;
@@ -99,6 +109,15 @@ public sealed record SiloSettings
             JournalBytes = Number(configuration, "journal-bytes", 128L * 1024 * 1024, 0, 1L << 36),
             MaintenanceInterval = TimeSpan.FromMilliseconds(Number(configuration, "maintenance-ms", 30_000, 50, 3_600_000)),
             OpenFilesMax = (int)Number(configuration, "open-files-max", 1024, 1, 1_000_000),
+            Guarantee = (configuration["guarantee"] ?? "exactly-once") switch
+            {
+                "exactly-once" => ProcessingGuarantee.ExactlyOnce,
+                "at-least-once" => ProcessingGuarantee.AtLeastOnce,
+                "at-most-once" => ProcessingGuarantee.AtMostOnce,
+                var other => throw Invalid("guarantee", other, "exactly-once, at-least-once or at-most-once"),
+            },
+            CommitInterval = TimeSpan.FromMilliseconds(Number(configuration, "commit-interval-ms", 100, 0, 3_600_000)),
+            StateBytesMax = StateBytes(configuration),
             Sample = configuration["sample"] is not { Length: > 0 } sample || (bool.TryParse(sample, out var on) ? on : throw Invalid("sample", sample, "true or false")),
             SampleRate = Number(configuration, "sample-rate", 0, 0, 1_000_000_000),
             PostgreSql = postgres,
@@ -145,6 +164,17 @@ public sealed record SiloSettings
         var text when long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= min && number <= max => number,
         var text => throw Invalid(name, text, string.Create(CultureInfo.InvariantCulture, $"a number from {min} to {max}")),
     };
+
+    private static long StateBytes(IConfiguration configuration)
+    {
+        const string Name = "state-bytes-max";
+        return Number(configuration, Name, 0, 0, long.MaxValue) switch
+        {
+            0 => long.MaxValue,
+            < 1024 * 1024 => throw Invalid(Name, configuration[Name]!, "a number of 1048576 or more, or 0 for no bound"),
+            var bytes => bytes,
+        };
+    }
 
     internal static StreamsException Invalid(string name, string value, string allowed) =>
         new(StreamsErrorCode.InvalidConfig, $"the setting '{name}' is '{value}'; it must be {allowed}");

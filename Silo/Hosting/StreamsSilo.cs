@@ -94,6 +94,7 @@ public static class StreamsSilo
         }
 
         var streams = new StreamsOptions { Flush = settings.Flush, FlushInterval = settings.FlushInterval, MaintenanceInterval = settings.MaintenanceInterval };
+        builder.Services.AddSingleton(new ProcessingOptions { Guarantee = settings.Guarantee, CommitInterval = settings.CommitInterval, StateBytesMax = settings.StateBytesMax });
         builder.Services.AddStreamsGrains(LimitsOf(settings).Aggregate(streams, (options, limit) => limit.Limit.Apply(options, limit.Value)));
         builder.Services.Configure<StreamsApiOptions>(options => LimitsOf(settings).ForEach(limit => limit.Limit.ApplyToApi(options, (int)Math.Min(limit.Value, int.MaxValue))));
         builder.Services.AddStreamsClient();

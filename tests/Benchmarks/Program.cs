@@ -16,6 +16,7 @@ using OrleansStreams.Benchmarks.State;
     ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
     ("windows", ReportOptions.Usage, rest => Report(rest, StateReport.WindowsAsync)),
     ("restart", ReportOptions.Usage, rest => Report(rest, StateReport.RestartAsync)),
+    ("commits", ReportOptions.Usage, rest => Report(rest, StateReport.CommitsAsync)),
     ("guarantees", ReportOptions.Usage, rest => Report(rest, StateReport.GuaranteesAsync)),
     ("results", ReportOptions.Usage, rest => Report(rest, ResultLatencyReport.RunAsync)),
     ("nexmark", NexmarkOptions.Usage, rest => NexmarkOptions.Parse(rest) is { } options ? Task.FromResult(NexmarkReport.Run(options)) : null),

@@ -54,11 +54,11 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
         var value = _aggregator.UsesEvent && !raw.ValueIsNull ? values.Deserialize(raw.Value) : default!;
 
         // Neither a value nor a key that cannot be read has changed anything.
-        var window = store.Touch(raw.Key, start, start + _size, out var isNew);
+        ref var aggregate = ref store.TouchValue(raw.Key, start, start + _size, out var window, out var isNew);
         var key = isNew || _aggregator.UsesEvent ? ReadKey(window, isNew) : default!;
         context.IsTouched = true;
         NextDue = Math.Min(NextDue, start + _closeDelay);
-        Aggregate(window, isNew, key, value);
+        aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
     public override void Process(in RecordView raw, long timestamp, TKey key, TValue value)
@@ -72,7 +72,8 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
 
         // What timers emit, as a join's record without a partner, has no source record to take the key's bytes from.
         NextDue = Math.Min(NextDue, start + _closeDelay);
-        Aggregate(store.Touch(_keys.Of(raw, key), start, start + _size, out var isNew), isNew, key, value);
+        ref var aggregate = ref store.TouchValue(_keys.Of(raw, key), start, start + _size, out _, out var isNew);
+        aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
     /// <summary>Closes and emits the windows whose end plus grace the watermark has reached, by end, then key bytes.</summary>
@@ -105,12 +106,6 @@ internal sealed class WindowProcessor<TKey, TValue, TAggregate>(
             store.Remove(window);
             throw;
         }
-    }
-
-    private void Aggregate(int window, bool isNew, TKey key, TValue value)
-    {
-        ref var aggregate = ref store.Touched(window);
-        aggregate = NotNull(isNew ? _aggregator.First(key, value) : _aggregator.Next(key, value, aggregate));
     }
 
     private bool IsLate(long start) => start + _closeDelay <= clock.RecordWatermark;

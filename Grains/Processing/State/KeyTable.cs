@@ -98,6 +98,18 @@ internal sealed class KeyTable<TPayload> : ISlotKeys
         return sum;
     }
 
+    /// <summary>As <see cref="Warm(ReadOnlySpan{uint})"/>, for slots that are known.</summary>
+    public int Warm(ReadOnlySpan<int> slots)
+    {
+        var sum = 0;
+        foreach (var slot in slots)
+        {
+            sum += _slots[slot].Length;
+        }
+
+        return sum;
+    }
+
     /// <summary>Removes the key of a slot.</summary>
     public void Remove(int slot)
     {

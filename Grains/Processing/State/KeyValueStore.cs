@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
 using OrleansStreams.Records;
 
 namespace OrleansStreams.Processing.State;
@@ -173,8 +174,15 @@ internal sealed class KeyValueStore<TKey, TValue>(string name, ISerde<TKey> keyS
     {
         var count = 0;
         var begin = to.Length;
-        foreach (var slot in _dirty)
+        var dirty = CollectionsMarshal.AsSpan(_dirty);
+        for (var at = 0; at < dirty.Length; at++)
         {
+            if (at % KeysAhead == 0)
+            {
+                _table.Warm(dirty.Slice(at, Math.Min(KeysAhead, dirty.Length - at)));
+            }
+
+            var slot = dirty[at];
             if (Is(slot, Deleted))
             {
                 if (Is(slot, Stored))

@@ -204,9 +204,34 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
     /// <summary>The entry, which is added with the type's default value when there is none. Its value becomes part of the next commit.</summary>
     public int Touch(ReadOnlySpan<byte> key, long start, long end, out bool isNew)
     {
-        var entry = FindOrAdd(key, start, end, out isNew);
-        MarkDirty(entry, EntryStates.Dirty, EntryStates.ValueStored);
+        TouchValue(key, start, end, out var entry, out isNew);
         return entry;
+    }
+
+    /// <summary>As <see cref="Touch(ReadOnlySpan{byte}, long, long, out bool)"/>, with the value to be changed in place; good until the next entry is added.</summary>
+    public ref TValue TouchValue(ReadOnlySpan<byte> key, long start, long end, out int entry, out bool isNew)
+    {
+        var slot = FindOrAddKey(key);
+        entry = _keys[slot].Last;
+        if (entry >= 0)
+        {
+            // Nearly always: the key's last window, which has changed in this commit already or changes now.
+            ref var last = ref _entries[entry];
+            if (last.Start == start && last.End == end)
+            {
+                isNew = false;
+                if ((last.State & (EntryStates.Listed | EntryStates.Dirty | EntryStates.ValueStored)) != (EntryStates.Listed | EntryStates.Dirty))
+                {
+                    MarkDirty(entry, EntryStates.Dirty, EntryStates.ValueStored);
+                }
+
+                return ref last.Value;
+            }
+        }
+
+        entry = FindOrAdd(slot, start, end, out isNew);
+        MarkDirty(entry, EntryStates.Dirty, EntryStates.ValueStored);
+        return ref _entries[entry].Value;
     }
 
     /// <summary>As <see cref="Touch(ReadOnlySpan{byte}, long, long, out bool)"/>, for an entry of the same key that stands behind one which is known: no key is looked up.</summary>
@@ -353,16 +378,23 @@ internal sealed partial class TimedStore<TKey, TValue>(string name, TimedOrder o
         var slot = _keys.FindOrAdd(key, out var isNew);
         if (isNew)
         {
-            _keys[slot] = Chain.Empty;
-            _ordered?.Add(slot);
+            NewKey(slot);
         }
 
         return slot;
     }
 
-    private int FindOrAdd(ReadOnlySpan<byte> key, long start, long end, out bool isNew)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void NewKey(int slot)
     {
-        var slot = FindOrAddKey(key);
+        _keys[slot] = Chain.Empty;
+        _ordered?.Add(slot);
+    }
+
+    private int FindOrAdd(ReadOnlySpan<byte> key, long start, long end, out bool isNew) => FindOrAdd(FindOrAddKey(key), start, end, out isNew);
+
+    private int FindOrAdd(int slot, long start, long end, out bool isNew)
+    {
         var before = _keys[slot].Last;
         while (before >= 0 && IsAfter(before, start, end))
         {

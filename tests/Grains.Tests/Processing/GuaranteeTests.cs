@@ -112,6 +112,46 @@ public sealed class GuaranteeTests
     }
 
     [Fact]
+    public void Nor_can_it_when_that_is_what_the_silo_says_and_the_application_says_nothing()
+    {
+        var silo = new ProcessingOptions { Guarantee = ProcessingGuarantee.AtMostOnce };
+        StreamApplicationRegistration Named(string name, StreamApplicationOptions options) =>
+            new(name, (builder, _) => builder.FileSource<string, long>("rows", "/data/rows", (_, _) => ("k", 1, 1)).To(Output, Produced.With(Serdes.Utf8, Serdes.Int64)), options);
+        var registry = new StreamApplicationRegistry([Named("app", new()), Named("other", new() { Guarantee = ProcessingGuarantee.ExactlyOnce })], silo);
+        Should.Throw<StreamsException>(() => registry.Build("app", ApplicationParameters.Empty)).Code.ShouldBe(StreamsErrorCode.InvalidConfig);
+        Should.NotThrow(() => registry.Build("other", ApplicationParameters.Empty));
+    }
+
+    [Fact]
+    public void Options_of_a_silo_that_cannot_be_used_are_refused_by_name_with_their_bounds()
+    {
+        (string Message, ProcessingOptions Options)[] wrong =
+        [
+            ("ProcessingOptions.Guarantee is 7: choose ExactlyOnce, AtLeastOnce or AtMostOnce.", new() { Guarantee = (ProcessingGuarantee)7 }),
+            ("ProcessingOptions.CommitInterval is -00:00:01: give 00:00:00 to 01:00:00.", new() { CommitInterval = TimeSpan.FromSeconds(-1) }),
+            ("ProcessingOptions.CommitInterval is 1.00:00:00: give 00:00:00 to 01:00:00.", new() { CommitInterval = TimeSpan.FromDays(1) }),
+            ("ProcessingOptions.CommitBytes is 0: give 1 to 1073741824.", new() { CommitBytes = 0 }),
+            ("ProcessingOptions.FetchBytes is 0: give 1 to 1073741824.", new() { FetchBytes = 0 }),
+            ("ProcessingOptions.FileBlockBytes is -1: give 1 to 1073741824.", new() { FileBlockBytes = -1 }),
+            ("ProcessingOptions.FetchWait is 00:02:00: give 00:00:00 to 00:01:00.", new() { FetchWait = TimeSpan.FromMinutes(2) }),
+            ("ProcessingOptions.TurnLength is -00:00:01: give", new() { TurnLength = TimeSpan.FromSeconds(-1) }),
+            ("ProcessingOptions.RetryPause is 00:00:00: give", new() { RetryPause = TimeSpan.Zero }),
+            ("ProcessingOptions.RetryPauseMax is 00:00:00.0010000: give 00:00:00.0500000 to", new() { RetryPauseMax = TimeSpan.FromMilliseconds(1) }),
+            ("ProcessingOptions.SupervisionInterval is 00:00:00: give", new() { SupervisionInterval = TimeSpan.Zero }),
+            ("ProcessingOptions.QueryWait is -00:00:01: give", new() { QueryWait = TimeSpan.FromSeconds(-1) }),
+            ("ProcessingOptions.PurgeInterval is 00:00:00: give", new() { PurgeInterval = TimeSpan.Zero }),
+            ("ProcessingOptions.StateBytesMax is 0: give 1 to 9223372036854775807.", new() { StateBytesMax = 0 }),
+            ("ProcessingOptions.SnapshotBytesMin is -1: give 0 to", new() { SnapshotBytesMin = -1 }),
+        ];
+        foreach (var (message, options) in wrong)
+        {
+            var refused = Should.Throw<StreamsException>(() => new StreamApplicationRegistry([], options), message);
+            refused.Code.ShouldBe(StreamsErrorCode.InvalidConfig);
+            refused.Message.ShouldStartWith(message);
+        }
+    }
+
+    [Fact]
     public void An_applications_options_hold_before_the_silos_and_wrong_ones_are_refused()
     {
         var silo = new ProcessingOptions { CommitInterval = TimeSpan.FromSeconds(1), StateBytesMax = 5 };

@@ -90,7 +90,8 @@ public sealed class PoisonOutputTests
         await topics.CreateAsync(Output, 1, TopicConfig.Default with { CleanupPolicy = CleanupPolicy.Compact | CleanupPolicy.Delete });
         await topics.CreateAsync(Dead, 1, TopicConfig.Default);
         var plan = (await ApplicationPlan.ResolveAsync("app", Describe(ErrorPolicy.DeadLetter(Dead)), topics)).TaskOf("0_0", new ProcessingOptions());
-        plan.Outputs.ShouldBe([new OutputTopic(Output, 1, TopicConfig.Default.MaxMessageBytes) { IsCompacted = true }, new OutputTopic(Dead, 1, TopicConfig.Default.MaxMessageBytes) { IsDeadLetter = true }]);
+        var bytes = (await topics.DescribeAsync(Output)).Config.MaxMessageBytes;
+        plan.Outputs.ShouldBe([new OutputTopic(Output, 1, bytes) { IsCompacted = true }, new OutputTopic(Dead, 1, bytes) { IsDeadLetter = true }]);
     }
 
     /// <summary>The names of a letter's headers, when its topic takes no larger batch; none when there is no letter.</summary>

@@ -1,4 +1,6 @@
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Configuration;
+using OrleansStreams.Processing;
 using OrleansStreams.Silo.Hosting;
 using OrleansStreams.Storage;
 
@@ -56,6 +58,18 @@ public sealed class SettingsTests : IDisposable
         settings.DataPath.ShouldStartWith(Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify));
         settings.Flush.ShouldBe(FlushMode.Always);
         settings.Sample.ShouldBeTrue();
+    }
+
+    [Fact]
+    public void What_is_set_for_applications_holds_for_those_that_say_nothing_else()
+    {
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
+        builder.AddStreamsSilo(builder.ReadSettings(["--data", folder.In("data"), "--guarantee", "at-least-once", "--commit-interval-ms", "250", "--state-bytes-max", "1048576"]));
+
+        var options = builder.Services.Single(service => service.ServiceType == typeof(ProcessingOptions)).ImplementationInstance.ShouldBeOfType<ProcessingOptions>();
+
+        options.ShouldBe(new ProcessingOptions { Guarantee = ProcessingGuarantee.AtLeastOnce, CommitInterval = TimeSpan.FromMilliseconds(250), StateBytesMax = 1_048_576, Journal = options.Journal });
+        SiloSettings.From(new ConfigurationBuilder().AddInMemoryCollection([new("state-bytes-max", "0")]).Build()).StateBytesMax.ShouldBe(long.MaxValue);
     }
 
     [Fact]
