@@ -156,6 +156,31 @@ public sealed class VersionTests
     }
 
     [Fact]
+    public async Task The_windows_of_a_key_are_not_paged_over_a_switch_either()
+    {
+        await using var cluster = await StartAsync((builder, _) => builder
+            .Stream("in", s_consumed).GroupByKey().WindowedBy(TumblingWindows.Of(TimeSpan.FromMilliseconds(100))).Count(Materialized.As("windows", Serdes.Int64)));
+        await cluster.CreateTopicAsync("in", Partitions);
+        var client = Client(cluster);
+        var last = await ProduceAsync(client, Enumerable.Range(0, 5).Select(i => (Key(1), i * 100L)));
+        var query = new StateQuery("windows", Bytes(Key(1)), long.MinValue, long.MaxValue, 2) { AtLeast = [.. last], WaitMs = 20_000 };
+        foreach (var name in (string[])[Application, Second])
+        {
+            await client.Applications.StartAsync(name);
+            await EventuallyAsync(() => client.Applications.GetStatusAsync(name), status => status.Tasks.All(task => task.State == StreamTaskState.Running));
+        }
+
+        await client.Applications.SwitchAsync("serving", Application);
+        var serving = cluster.Grains.GetGrain<IStreamApplicationGrain>("serving");
+        var first = await serving.QueryAsync(query);
+        (await serving.QueryAsync(query with { Continuation = first.Continuation })).Entries.Select(entry => entry.WindowStartMs).ShouldBe([200, 300]);
+
+        await client.Applications.SwitchAsync("serving", Second);
+
+        (await Should.ThrowAsync<StreamsException>(() => serving.QueryAsync(query with { Continuation = first.Continuation }))).Code.ShouldBe(StreamsErrorCode.ContinuationOutdated);
+    }
+
+    [Fact]
     public async Task An_application_to_which_an_alias_is_being_switched_is_not_dropped()
     {
         await using var cluster = await StartAsync((builder, _) => builder.Stream("in", s_consumed).GroupByKey().Count(Materialized.As("counts", Serdes.Int64)));
