@@ -11,63 +11,6 @@ using OrleansStreams.Topologies;
 
 namespace OrleansStreams.Processing;
 
-/// <summary>What a task engine is made of.</summary>
-internal sealed record TaskPlan
-{
-    public required string Application { get; init; }
-
-    public required SubTopology SubTopology { get; init; }
-
-    public required int Partition { get; init; }
-
-    /// <summary>The topics of <see cref="SubTopology.OutputTopics"/>, in that order, and then those of <see cref="SubTopology.DeadLetterTopics"/>.</summary>
-    public required IReadOnlyList<OutputTopic> Outputs { get; init; }
-
-    /// <summary>Per input, the tasks of this application that write its topic. All of them have to say that it has ended; without any it never ends, because of
-    /// what others write to it nobody knows when it is all.</summary>
-    public required IReadOnlyList<IReadOnlyCollection<string>> Writers { get; init; }
-
-    /// <summary>Per input, the topic that is read; empty when topics are called as the topology calls them.</summary>
-    public IReadOnlyList<string> InputTopics { get; init; } = [];
-
-    /// <summary>Per input, whether its watermark comes from the markers of <see cref="Writers"/>; empty when none does.</summary>
-    public IReadOnlyList<bool> ByMarkers { get; init; } = [];
-
-    /// <summary>Per input that copies a global table, the tasks that write the copy with the partition of the table's topic that each reads.</summary>
-    public IReadOnlyDictionary<int, IReadOnlyList<TableWriterTask>> TableWriters { get; init; } = new Dictionary<int, IReadOnlyList<TableWriterTask>>();
-
-    /// <summary>What results are worth after a crash.</summary>
-    public ProcessingGuarantee Guarantee { get; init; }
-
-    /// <summary>The topics that follow from what this sub-topology writes, as the topology calls them: none of its own inputs waits for those among its inputs.</summary>
-    public IReadOnlySet<string> FedTopics { get; init; } = new HashSet<string>();
-
-    /// <summary>Per input, where a new task begins to read, or -1 for the earliest record; empty when all do that.</summary>
-    public IReadOnlyList<long> StartOffsets { get; init; } = [];
-
-    /// <summary>Per input, the first offset that does not belong to it any more; empty when none has an end.</summary>
-    public IReadOnlyList<long> EndOffsets { get; init; } = [];
-
-    /// <summary>Journal bytes after which a snapshot is begun, at least.</summary>
-    public long SnapshotBytesMin { get; init; } = 8L * 1024 * 1024;
-
-    /// <summary>The partition that an input reads.</summary>
-    public TopicPartition PartitionOf(int input) => new(InputTopics.Count == 0 ? SubTopology.Sources[input].Topic : InputTopics[input], Partition);
-
-    /// <summary>The first offset that does not belong to an input any more; long.MaxValue without an end.</summary>
-    public long EndOffsetOf(int input) => input < EndOffsets.Count ? EndOffsets[input] : long.MaxValue;
-
-    /// <summary>Whether an input is a table that others write: it is read from its first record wherever the streams begin, else rows would be missing that were written before.</summary>
-    public bool IsWholeTable(int input) => SubTopology.IsTable(input) && Writers[input].Count == 0;
-
-    public string TaskId => string.Create(CultureInfo.InvariantCulture, $"{SubTopology.Id}_{Partition}");
-
-    /// <summary>How the task calls itself towards others.</summary>
-    public string Name => NameOf(Application, TaskId);
-
-    public static string NameOf(string application, string taskId) => $"{application}/{taskId}";
-}
-
 /// <summary>
 /// One task, without any input or output: takes batches, gives commits. A pure function of its inputs: the same batches, cut and interleaved in whatever
 /// way and replayed after whatever crash, give the same results (see <see cref="WindowProcessor{TKey, TValue, TAggregate}"/> for windows). After
@@ -402,70 +345,6 @@ internal sealed partial class TaskEngine
         Guarded("windows that closed at the end of the file", RaiseWatermark);
     }
 
-    /// <summary>Tells the wall clock, for what processing times and ingestion times are taken from it. It never goes back, whatever is told.</summary>
-    public void SetClock(long nowMs) => _context.ClockMs = Math.Max(_context.ClockMs, nowMs);
-
-    /// <summary>Records of an input have come and wait to be processed.</summary>
-    public void MarkActive(int input) => _watermarks.MarkActive(input);
-
-    /// <summary>Records of an input that was idle have come: they are waited for until <see cref="Release"/>.</summary>
-    public void Await(int input) => _watermarks.Await(input);
-
-    /// <summary>What was waited for is processed.</summary>
-    public void Release(int input) => _watermarks.Release(input);
-
-    /// <summary>Whether an input steps aside.</summary>
-    public bool IsInputIdle(int input) => _watermarks.IsIdle(input);
-
-    /// <summary>
-    /// Takes every input for active again, and what it has for not known, when nobody looked for a while: how long says nothing of what waits to be read. Who reads what this task
-    /// writes is told so by the next commit.
-    /// </summary>
-    public void AwaitAll()
-    {
-        for (var input = 0; input < _sources.Length; input++)
-        {
-            _watermarks.MarkActive(input);
-            _watermarks.Await(input);
-        }
-
-        _hasChanges |= _outputWatermarks.IsIdlenessNews;
-    }
-
-    /// <summary>An input was read to its end: from here on it is silent.</summary>
-    public void MarkSilent(int input, long nowMs) => _watermarks.MarkSilent(input, nowMs);
-
-    /// <summary>The wall clock, ms since the Unix epoch, at which a step wants to be called by <see cref="AdvanceTime"/>; long.MaxValue when none does.</summary>
-    public long NextWallClockDue => _timers.NextWallClockDue;
-
-    /// <summary>Lets silent inputs step aside, watermarks follow the clock where they do, and steps that wait for the wall clock run.</summary>
-    /// <exception cref="StreamsException">InvalidInput when user code failed on a window that closes or in a punctuator; SerializationFailed, RecordTooLarge.</exception>
-    public void AdvanceTime(long nowMs)
-    {
-        SetClock(nowMs);
-        Start();
-        if (_watermarks.HasIdleness)
-        {
-            var hasRisen = _watermarks.Advance(nowMs);
-            _hasChanges |= hasRisen || _outputWatermarks.IsIdlenessNews;
-            if (hasRisen)
-            {
-                Guarded("windows that closed because an input is idle", RaiseWatermark);
-            }
-        }
-
-        if (_hasGenerators)
-        {
-            Guarded("watermarks that follow the clock", FollowClock);
-        }
-
-        if (_timers.NextWallClockDue <= _context.ClockMs)
-        {
-            _hasChanges = true;
-            Guarded("punctuation by the wall clock", () => _timers.AdvanceWallClock(_context.ClockMs));
-        }
-    }
-
     /// <summary>Makes the commit of everything since the last one. The caller appends its entry to the journal as one batch, then delivers its outbox.</summary>
     /// <exception cref="StreamsException">InvalidInput when a serde of the application failed; SerializationFailed, RecordTooLarge.</exception>
     public TaskCommit Drain()
@@ -510,58 +389,6 @@ internal sealed partial class TaskEngine
         _snapshots.Restored(entry.Length);
     }
 
-    /// <summary>Reads a store as it is now.</summary>
-    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a wrong continuation.</exception>
-    public (List<StateEntry> Entries, ReadOnlyMemory<byte> Continuation) Query(StateQuery query)
-    {
-        var entries = new List<StateEntry>();
-        var after = query.Continuation.IsEmpty ? default(StorePosition?) : StorePosition.Read(query.Continuation.Span);
-        Store(query.Store).Query(query.Key.Span, Math.Max(query.FromMs, after?.Start ?? long.MinValue), query.ToMs, query.Limit + 1, entries, after?.End ?? long.MinValue);
-        if (entries.Count <= query.Limit)
-        {
-            return (entries, default);
-        }
-
-        entries.RemoveAt(query.Limit);
-        return (entries, new StorePosition([], entries[^1].WindowStartMs, entries[^1].WindowEndMs).ToBytes());
-    }
-
-    /// <summary>Brings the order of a store's keys on by some of them; a scan needs it whole.</summary>
-    /// <returns>Whether it is.</returns>
-    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges.</exception>
-    public bool Order(string store) => Served(store).Order(OrderSlots);
-
-    /// <summary>Forgets the order of a store's keys.</summary>
-    public void DropOrder(string store) => Served(store).DropOrder();
-
-    /// <summary>Reads a page of a store as it is now; null when the order of its keys is not whole.</summary>
-    /// <exception cref="StreamsException">StoreNotFound; InvalidRequest for a store that has no ranges, or a wrong continuation.</exception>
-    public (List<StoreRow> Rows, ReadOnlyMemory<byte> Continuation)? Scan(StoreScan scan)
-    {
-        var page = new StorePage(scan);
-        var store = Served(scan.Store);
-        if (!store.Order(0))
-        {
-            return null;
-        }
-
-        store.Scan(page);
-        return page.Take();
-    }
-
-    private IServedStore Served(string store) =>
-        Store(store) as IServedStore ?? throw new StreamsException(StreamsErrorCode.InvalidRequest, $"Store '{store}' is read by key only: give a key.");
-
-    /// <summary>The name of the serde of a store's keys; null when it is not known.</summary>
-    public string? KeySerdeOf(string store) => (Store(store) as IServedStore)?.KeySerde;
-
-    /// <summary>The name of the serde of a store's values.</summary>
-    /// <exception cref="StreamsException">StoreNotFound.</exception>
-    public string ValueSerdeOf(string store) => Store(store).ValueSerde;
-
-    /// <summary>The changes of stores that somebody follows.</summary>
-    internal ChangeFeeds Feeds { get; } = new();
-
     internal TaskPlan Plan => _plan;
 
     internal TaskState State => _state;
@@ -577,11 +404,6 @@ internal sealed partial class TaskEngine
     internal UpstreamWatermarks[] Upstreams => _upstreams;
 
     internal OutputWatermarks OutputWatermarks => _outputWatermarks;
-
-    /// <summary>A store by its name.</summary>
-    /// <exception cref="StreamsException">StoreNotFound.</exception>
-    internal IStateStore Store(string name) => _stores.FirstOrDefault(candidate => candidate.Name == name)
-        ?? throw new StreamsException(StreamsErrorCode.StoreNotFound, $"The application '{_plan.Application}' has no store '{name}': see the stores in its topology.");
 
     private void TakeMarker(int input, ReadOnlyMemory<byte> batch)
     {
@@ -668,55 +490,4 @@ internal sealed partial class TaskEngine
             WriteOutcome.NotWritten,
             error);
     }
-}
-
-/// <summary>A task that copies a global table's changes to those who join it.</summary>
-/// <param name="Task">Its name.</param>
-/// <param name="Source">The partition of the table's topic that it reads.</param>
-internal sealed record TableWriterTask(string Task, TopicPartition Source);
-
-/// <summary>What a task has done, as of one moment.</summary>
-internal sealed record TaskProgress(
-    long Watermark, long RecordsIn, long RecordsOut, long LateRecords, long Commits, long StateEntries, FilePosition? File, bool IsCompleted, long[] Positions)
-{
-    public long SkippedRecords { get; init; }
-
-    public long DeadLetters { get; init; }
-
-    public string? LastTakenOut { get; init; }
-
-    public long NewestEventTime { get; init; } = long.MinValue;
-
-    public long StateBytes { get; init; }
-}
-
-/// <summary>A commit to be made durable.</summary>
-/// <param name="Entry">The journal entry, in the engine's own buffer: valid until the next commit is made.</param>
-/// <param name="Outbox">To be delivered when the entry is durable.</param>
-/// <param name="BeginsSnapshot">A restore can begin with this entry once the snapshot has ended.</param>
-/// <param name="EndsSnapshot">The entries before the snapshot's beginning are not needed any more.</param>
-internal sealed record TaskCommit(ByteBuffer Entry, IReadOnlyList<OutboxItem> Outbox, bool BeginsSnapshot, bool EndsSnapshot)
-{
-    /// <summary>Dead letters that their topic would not take. Their records count as skipped, and not as dead letters.</summary>
-    public int DroppedLetters { get; init; }
-
-    /// <summary>Why the last of them was dropped.</summary>
-    public string? LastDroppedLetter { get; init; }
-}
-
-/// <summary>The engine's state besides stores, watermarks and sequences.</summary>
-internal sealed class TaskState(int inputs)
-{
-    public long[] Positions { get; } = new long[inputs];
-
-    /// <summary>Per input the offset behind what may be processed once this is durable, and is never read again then: for who processes at most once. 0 without a claim.</summary>
-    public long[] Claims { get; } = new long[inputs];
-
-    public FilePosition? File { get; set; }
-
-    public long DeadLetters { get; set; }
-
-    public long RecordsIn { get; set; }
-
-    public long Commit { get; set; }
 }
