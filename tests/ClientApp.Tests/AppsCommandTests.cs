@@ -34,7 +34,8 @@ public sealed class AppsCommandTests : IAsyncLifetime
         var rows = (await Cli.RunAsync(silo, "apps", "query", "stub-app", "--store", "delays", "--from-key", "a", "--at-least", "in:0:7", "--at-least", "in:1:9")).Fine();
         rows.Lines[1].ShouldStartWith("a ");
         rows.Lines[1].ShouldContain("Partition = 1, Offset = 9");
-        rows.Lines[2].ShouldBe("more: --continuation bmV4dA");
+        rows.Lines[^2].ShouldBe("of 'stub-app', partition 0: watermark 2001-01-01T02:00:00Z, commit 42");
+        rows.Lines[^1].ShouldBe("more: --continuation bmV4dA");
         (await Cli.RunAsync(silo, "apps", "query", "stub-app", "--store", "delays", "--key", "a", "--from-key", "a")).Failed(2, "--key reads one key");
 
         (await Cli.RunAsync(silo, "apps", "stop", "stub-app")).Fine().Output.ShouldContain("Stopped");

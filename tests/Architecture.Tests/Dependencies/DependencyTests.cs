@@ -13,6 +13,7 @@ public sealed class DependencyTests
         ["OrleansStreams.Log.UpkeepSweep"] = "the hosted service that wakes partitions once after silo start",
         ["OrleansStreams.Processing.ApplicationStarter"] = "the hosted service that wakes application grains at silo start",
         ["OrleansStreams.Processing.GrainTopics"] = "implements the task engine's port to topics by calls of grains",
+        ["OrleansStreams.Processing.GrainUpstreamTasks"] = "implements the task engine's port to the tasks that copy global tables by calls of grains",
     };
 
     [Fact]
