@@ -14,6 +14,7 @@ using OrleansStreams.Benchmarks.State;
     ("memory", ReportOptions.Usage, rest => Report(rest, PathReport.MemoryAsync)),
     ("postgres", ReportOptions.Usage, rest => Report(rest, PostgresReport.RunAsync)),
     ("state", ReportOptions.Usage, rest => Report(rest, StateReport.RunAsync)),
+    ("keys", ReportOptions.Usage, rest => Report(rest, StateReport.KeysAsync)),
     ("windows", ReportOptions.Usage, rest => Report(rest, StateReport.WindowsAsync)),
     ("restart", ReportOptions.Usage, rest => Report(rest, StateReport.RestartAsync)),
     ("commits", ReportOptions.Usage, rest => Report(rest, StateReport.CommitsAsync)),

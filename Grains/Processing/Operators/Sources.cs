@@ -10,7 +10,7 @@ namespace OrleansStreams.Processing.Operators;
 internal abstract class TopicSource
 {
     /// <summary>Records that are looked ahead at a time: as many loads as a processor has under way at once, and some more.</summary>
-    public const int LookAheadRecords = 32;
+    public const int LookAheadRecords = 96;
 
     // Smaller ones are in the caches anyway.
     private const long LargeBytes = 4L * 1024 * 1024;

@@ -51,6 +51,15 @@ internal static class StateReport
         await WindowReport.RunAsync(options);
     }
 
+    /// <summary>Many keys beside few, alone.</summary>
+    public static async Task KeysAsync(ReportOptions options)
+    {
+        var many = (int)options.Scaled(Many);
+        ReportTable.Title($"keys: {Few:#,0} beside {many:#,0}, median of {options.Repeats}");
+        ReportTable.Columns();
+        await EngineThroughput.ReportAsync(Few, many, options);
+    }
+
     /// <summary>Restarts alone.</summary>
     public static async Task RestartAsync(ReportOptions options)
     {
