@@ -359,7 +359,11 @@ internal sealed class Activation : TurnQueue, IGrainContext
         }
         catch (Exception exception)
         {
-            Log.ActivationFailed(Cluster.Logger, exception, Name);
+            if (exception is not SiloUnavailableException)
+            {
+                Log.ActivationFailed(Cluster.Logger, exception, Name);
+            }
+
             StopTimers();
             await DisposeInstanceAsync();
             MailboxItem? waiting = _firstWaiting;
@@ -374,7 +378,17 @@ internal sealed class Activation : TurnQueue, IGrainContext
 
     private void CreateInstance()
     {
-        AsyncServiceScope scope = Silo.Services.CreateAsyncScope();
+        AsyncServiceScope scope;
+        try
+        {
+            scope = Silo.Services.CreateAsyncScope();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The application could not start, or was disposed without being stopped.
+            throw new SiloUnavailableException($"The application in which silo {Silo.Name} runs is being disposed.");
+        }
+
         _scope = scope;
         t_underConstruction = this;
         try

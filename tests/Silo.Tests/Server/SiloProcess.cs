@@ -42,6 +42,8 @@ internal sealed class SiloProcess : IAsyncDisposable
 
     public static SiloProcess Run(params string[] arguments) => new(arguments);
 
+    public static SiloProcess Run(IReadOnlyDictionary<string, string> variables, params string[] arguments) => new(arguments, variables);
+
     /// <summary>Starts a silo that is told by its environment alone.</summary>
     public static SiloProcess Run(IReadOnlyDictionary<string, string> variables) => new([], variables);
 
