@@ -357,11 +357,17 @@ internal sealed class Activation : TurnQueue, IGrainContext
             _state = ActivationState.Active;
             PostPump();
         }
-        catch (Exception exception)
+        catch (Exception error)
         {
-            if (exception is not SiloUnavailableException)
+            Exception exception = error;
+            if (error is ObjectDisposedException && AreServicesDisposed())
             {
-                Log.ActivationFailed(Cluster.Logger, exception, Name);
+                // The application could not start, or was disposed without being stopped: that is not the grain's failure.
+                exception = new SiloUnavailableException($"The application in which silo {Silo.Name} runs is being disposed.");
+            }
+            else
+            {
+                Log.ActivationFailed(Cluster.Logger, error, Name);
             }
 
             StopTimers();
@@ -376,19 +382,22 @@ internal sealed class Activation : TurnQueue, IGrainContext
         }
     }
 
-    private void CreateInstance()
+    private bool AreServicesDisposed()
     {
-        AsyncServiceScope scope;
         try
         {
-            scope = Silo.Services.CreateAsyncScope();
+            Silo.Services.GetService(typeof(IServiceScopeFactory));
+            return false;
         }
         catch (ObjectDisposedException)
         {
-            // The application could not start, or was disposed without being stopped.
-            throw new SiloUnavailableException($"The application in which silo {Silo.Name} runs is being disposed.");
+            return true;
         }
+    }
 
+    private void CreateInstance()
+    {
+        AsyncServiceScope scope = Silo.Services.CreateAsyncScope();
         _scope = scope;
         t_underConstruction = this;
         try
