@@ -79,6 +79,19 @@ public sealed class HostingTests
         journal.Entries.ShouldNotContain("deactivate p ShuttingDown");
     }
 
+    [Fact]
+    public async Task A_grain_of_an_application_whose_services_are_gone_is_unavailable()
+    {
+        var options = new EmbeddedClusterOptions();
+        options.AddGrainAssembly(typeof(HostingTests).Assembly);
+        using var cluster = EmbeddedCluster.Create(options);
+        ServiceProvider services = new ServiceCollection().BuildServiceProvider();
+        cluster.AddSilo("silo", services, ownsServices: false);
+        await services.DisposeAsync();
+
+        await Should.ThrowAsync<Orleans.Runtime.SiloUnavailableException>(() => cluster.GrainFactory.GetGrain<IProbeGrain>("p").Echo("x").WaitAsync(s_patience));
+    }
+
     private static IHost HostWith(TimeProvider time, Journal journal, Gates gates)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);

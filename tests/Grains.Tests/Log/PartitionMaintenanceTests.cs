@@ -40,10 +40,16 @@ public sealed class PartitionMaintenanceTests
             Interlocked.Increment(ref others);
             return Task.CompletedTask;
         });
-        for (var i = 1; i <= 3; i++)
+
+        // The other one may not yet have ended its round when the clock moves on, and is then passed over once itself.
+        for (var i = 0; i < 3; i++)
         {
-            time.Advance(TimeSpan.FromSeconds(30));
-            await EventuallyAsync(() => Volatile.Read(ref others) == i);
+            var before = Volatile.Read(ref others);
+            await EventuallyAsync(() =>
+            {
+                time.Advance(TimeSpan.FromSeconds(30));
+                return Volatile.Read(ref others) > before;
+            });
         }
 
         Volatile.Read(ref rounds).ShouldBe(1);

@@ -5,6 +5,7 @@ using OrleansStreams.Records;
 using OrleansStreams.Storage;
 using OrleansStreams.Topologies;
 using static OrleansStreams.Processing.EngineFixture;
+using static OrleansStreams.Processing.TaskTopics;
 
 namespace OrleansStreams.Processing;
 
@@ -61,23 +62,6 @@ public sealed class AlignmentTests
         await task.StopAsync();
         await run;
     });
-
-    private static async Task UntilAsync(Func<bool> holds)
-    {
-        for (var began = TimeProvider.System.GetTimestamp(); !holds(); await Task.Yield())
-        {
-            TimeProvider.System.GetElapsedTime(began).ShouldBeLessThan(TimeSpan.FromSeconds(20), "it never came");
-        }
-    }
-
-    /// <summary>Lets the task go on until it waits, for a hundred batches of several turns each.</summary>
-    private static async Task SettleAsync()
-    {
-        for (var i = 0; i < 200; i++)
-        {
-            await Turns.Settle();
-        }
-    }
 
     private static StreamTask Of(TimeProvider time, ILogStorage storage, TwoTopics topics, TimeSpan? idle)
     {

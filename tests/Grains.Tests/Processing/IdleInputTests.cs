@@ -5,6 +5,7 @@ using OrleansStreams.Records;
 using OrleansStreams.Storage;
 using OrleansStreams.Topologies;
 using static OrleansStreams.Processing.EngineFixture;
+using static OrleansStreams.Processing.TaskTopics;
 
 namespace OrleansStreams.Processing;
 
@@ -142,16 +143,6 @@ public sealed class IdleInputTests
             await AdvanceAsync(time);
         }
     }
-
-    private static async Task SettleAsync()
-    {
-        for (var i = 0; i < 50; i++)
-        {
-            await Turns.Settle();
-        }
-    }
-
-    private static Task UntilAsync(Func<bool> holds) => TaskTopics.UntilAsync(holds);
 
     private static StreamTask Of(TimeProvider time, ILogStorage storage, ManyTopics topics, int inputs = 2, bool carries = false, TimeSpan? drift = null)
     {

@@ -61,6 +61,15 @@ internal sealed class TaskTopics : ITaskTopics
         }
     }
 
+    /// <summary>Lets the tasks go on until they wait, for a hundred batches of several turns each.</summary>
+    public static async Task SettleAsync()
+    {
+        for (var i = 0; i < 200; i++)
+        {
+            await Turns.Settle();
+        }
+    }
+
     public async Task<FetchResult> FetchAsync(TopicPartition partition, FetchRequest request, CancellationToken cancellationToken)
     {
         while (request.Offset >= EndOffset)
