@@ -194,7 +194,7 @@ internal sealed partial class StreamTask
         using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         if (alignmentLeft is { } left && !_isPaused)
         {
-            waits.Add(Task.Delay(left, Time, waiting.Token));
+            waits.Add(DelayAsync(left, waiting.Token));
         }
 
         if (_engine!.FollowsClock && !_engine.HasChanges && !_isPaused)
@@ -210,7 +210,7 @@ internal sealed partial class StreamTask
         if (_engine!.HasChanges && _commit.IsCompleted)
         {
             var untilCommit = _engine.HasTakenOutMarked ? TimeSpan.Zero : Time.GetElapsedTime(Time.GetTimestamp(), _nextCommit);
-            waits.Add(Task.Delay(untilCommit > TimeSpan.Zero ? untilCommit : TimeSpan.Zero, Time, waiting.Token));
+            waits.Add(DelayAsync(untilCommit, waiting.Token));
         }
 
         await Task.WhenAny(waits);
@@ -220,6 +220,10 @@ internal sealed partial class StreamTask
             await _commit;
         }
     }
+
+    /// <summary>Timers leave fractions of a millisecond out: who waits for the rest of a time waits a little longer, not again and again for nothing.</summary>
+    private Task DelayAsync(TimeSpan wait, CancellationToken cancellationToken) =>
+        Task.Delay(TimeSpan.FromMilliseconds(Math.Max(0, Math.Ceiling(wait.TotalMilliseconds))), Time, cancellationToken);
 
     private async Task ProcessFetchedAsync(int input, Task<FetchResult> fetched, CancellationToken cancellationToken)
     {

@@ -17,6 +17,7 @@ internal sealed class TaskTopics : ITaskTopics
     private TaskCompletionSource _changed = NewSource();
     private TaskCompletionSource _died = NewSource();
     private long _producers;
+    private long _asked = -1;
 
     /// <summary>The append, from 1 on, at which the process dies; 0 for none.</summary>
     public int DiesAt { get; set; }
@@ -40,6 +41,9 @@ internal sealed class TaskTopics : ITaskTopics
     public long Producers => _producers;
 
     public long EndOffset { get; private set; }
+
+    /// <summary>All that was added has been given to the task, which asks for more.</summary>
+    public bool IsRead => _asked == EndOffset;
 
     public void Add(params (string? Key, long Time)[] records) => Add(EngineFixture.Batch(EndOffset, records), records.Length);
 
@@ -72,6 +76,7 @@ internal sealed class TaskTopics : ITaskTopics
 
     public async Task<FetchResult> FetchAsync(TopicPartition partition, FetchRequest request, CancellationToken cancellationToken)
     {
+        _asked = request.Offset;
         while (request.Offset >= EndOffset)
         {
             await _changed.Task.WaitAsync(cancellationToken);
