@@ -9,6 +9,10 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1 ActorRuntime=${ActorRuntime
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 
+# A shell that runs this in the background has SIGINT ignored, which everything that is started here would inherit.
+start=()
+env --default-signal=INT true 2>/dev/null && start=(env --default-signal=INT)
+
 passed=0 failed=0 skipped=0
 summary() {
   local line="$passed passed, $failed failed"
@@ -29,7 +33,7 @@ for project in tests/*.Tests; do
   name=$(basename "$project")
   # Some are empty in one of the builds.
   [ "$(dotnet msbuild "$project" -getProperty:IsTestProject)" = true ] || continue
-  dotnet test "$project" -c Release --no-build --nologo --logger "trx;LogFileName=$results/$name.trx" \
+  "${start[@]}" dotnet test "$project" -c Release --no-build --nologo --logger "trx;LogFileName=$results/$name.trx" \
     --blame-hang-timeout 4m --blame-hang-dump-type none "$@"
   code=$?
   counters=$(grep -o '<Counters [^>]*' "$results/$name.trx" 2>/dev/null | head -n 1)
