@@ -99,7 +99,7 @@ public sealed class GroupMembershipTests : IDisposable
         _group.Refuse(Fenced);
         await _group.NextAsync();
         _group.Refuse(new StreamsException(StreamsErrorCode.UnknownTopicOrPartition, "no such topic"));
-        await Until(() => _membership.HasFailed);
+        await Turns.UntilAsync(() => _membership.HasFailed);
         for (var attempt = 0; attempt < 2; attempt++)
         {
             _membership.HasNews.ShouldBeTrue();
@@ -132,7 +132,7 @@ public sealed class GroupMembershipTests : IDisposable
     {
         await _group.NextAsync();
         var leave = _membership.LeaveAsync(CancellationToken.None);
-        await Until(() => leave.IsCompleted || _time.ArmedTimers > 0);
+        await Turns.UntilAsync(() => leave.IsCompleted || _time.ArmedTimers > 0);
         _group.Leaves.ShouldBe(0);
         _group.Answer(1, Ps("a", 0));
         await leave;
@@ -144,7 +144,7 @@ public sealed class GroupMembershipTests : IDisposable
     {
         await _group.NextAsync();
         var leave = _membership.LeaveAsync(CancellationToken.None);
-        await Until(() => leave.IsCompleted || _time.ArmedTimers > 0);
+        await Turns.UntilAsync(() => leave.IsCompleted || _time.ArmedTimers > 0);
         _time.Advance(TimeSpan.FromMilliseconds(SessionMs - 1));
         leave.IsCompleted.ShouldBeFalse();
         _time.Advance(TimeSpan.FromMilliseconds(1));
@@ -153,14 +153,4 @@ public sealed class GroupMembershipTests : IDisposable
     }
 
     private static StreamsException Fenced => new(StreamsErrorCode.FencedMemberEpoch, "fenced");
-
-    private static async Task Until(Func<bool> condition)
-    {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while (!condition())
-        {
-            patience.Token.ThrowIfCancellationRequested();
-            await Task.Yield();
-        }
-    }
 }

@@ -85,13 +85,13 @@ internal sealed class ClusterFixture : IAsyncDisposable
     /// <summary>Calls until the call is not met by a passing failure, as clients do.</summary>
     public static async Task<T> EventuallyAsync<T>(Func<Task<T>> call)
     {
-        for (var attempt = 0; ; attempt++)
+        for (var began = TimeProvider.System.GetTimestamp(); ;)
         {
             try
             {
                 return await call();
             }
-            catch (Exception exception) when (attempt < 1000 && exception is StreamsException { IsRetriable: true } or OrleansException)
+            catch (Exception exception) when (TimeProvider.System.GetElapsedTime(began) < TimeSpan.FromMinutes(1) && exception is StreamsException { IsRetriable: true } or OrleansException)
             {
                 await Task.Yield();
             }

@@ -19,7 +19,7 @@ public sealed class PartitionMaintenanceTests
         })).ToList();
         (time.ArmedTimers, maintenance.OpenCount).ShouldBe((1, 1000));
         time.Advance(TimeSpan.FromSeconds(31));
-        await EventuallyAsync(() => rounds.All(count => count == 1));
+        await Turns.UntilAsync(() => rounds.All(count => count == 1));
         registrations.ForEach(registration => registration.Dispose());
         (time.ArmedTimers, maintenance.OpenCount).ShouldBe((0, 0));
     }
@@ -45,7 +45,7 @@ public sealed class PartitionMaintenanceTests
         for (var i = 0; i < 3; i++)
         {
             var before = Volatile.Read(ref others);
-            await EventuallyAsync(() =>
+            await Turns.UntilAsync(() =>
             {
                 time.Advance(TimeSpan.FromSeconds(30));
                 return Volatile.Read(ref others) > before;
@@ -209,7 +209,7 @@ public sealed class PartitionMaintenanceTests
         time.Advance(TimeSpan.FromSeconds(90));
         woken.Count.ShouldBe(1, "it has not answered");
         answer.SetResult();
-        await EventuallyAsync(() => woken.Count == PartitionMaintenance.WakesPerInterval);
+        await Turns.UntilAsync(() => woken.Count == PartitionMaintenance.WakesPerInterval);
         for (var i = 0; i < 3; i++)
         {
             time.Advance(TimeSpan.FromSeconds(30));
@@ -247,16 +247,6 @@ public sealed class PartitionMaintenanceTests
             {
                 await Task.Yield();
             }
-        }
-    }
-
-    private static async Task EventuallyAsync(Func<bool> happened)
-    {
-        var deadline = DateTime.UtcNow + TimeSpan.FromSeconds(20);
-        while (!happened())
-        {
-            DateTime.UtcNow.ShouldBeLessThan(deadline);
-            await Task.Yield();
         }
     }
 }

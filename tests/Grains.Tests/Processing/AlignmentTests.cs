@@ -26,7 +26,7 @@ public sealed class AlignmentTests
         topics.Fetched(Input).ShouldBeLessThanOrEqualTo(2, "the slow one has not begun, so one batch is processed and one was fetched meanwhile");
 
         topics.Add(Batch(0, ("slow", 200)));
-        await UntilAsync(() => topics.Fetched(Input) >= 32);
+        await Turns.UntilAsync(() => topics.Fetched(Input) >= 32);
         await SettleAsync();
         topics.Fetched(Input).ShouldBeLessThanOrEqualTo(34, "the one of time 310 is more than 100 ms ahead of 199; one or two more are fetched by then");
         for (var minute = 0; minute < 5; minute++)
@@ -37,7 +37,7 @@ public sealed class AlignmentTests
 
         topics.Fetched(Input).ShouldBeLessThanOrEqualTo(34, "it has no idle timeout");
         topics.Add(Batch(1, ("slow", 5000)));
-        await UntilAsync(() => task.Status().RecordsIn == 102);
+        await Turns.UntilAsync(() => task.Status().RecordsIn == 102);
         await task.StopAsync();
         await run;
     });
@@ -58,7 +58,7 @@ public sealed class AlignmentTests
             await SettleAsync();
         }
 
-        await UntilAsync(() => topics.Fetched(Input) == 100);
+        await Turns.UntilAsync(() => topics.Fetched(Input) == 100);
         await task.StopAsync();
         await run;
     });

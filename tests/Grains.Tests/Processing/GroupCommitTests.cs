@@ -29,7 +29,7 @@ public sealed class GroupCommitTests
             var task = Of(number, time, topics.JournalsOf(storage), topics);
             tasks.Add((task, topics));
             _ = task.Start();
-            await UntilAsync(() => task.Status().Commits == 1);
+            await Turns.UntilAsync(() => task.Status().Commits == 1);
 
             // All within one interval: the next commit of each is due at its end, in a fraction of a millisecond at last.
             time.Advance(s_interval / (Tasks + 1));
@@ -39,7 +39,7 @@ public sealed class GroupCommitTests
         {
             var appends = tasks.Sum(task => task.Topics.Appends);
             tasks.ForEach(task => task.Topics.Add(($"k{round}", round)));
-            await UntilAsync(() => tasks.TrueForAll(task => task.Topics.IsRead));
+            await Turns.UntilAsync(() => tasks.TrueForAll(task => task.Topics.IsRead));
             await SettleAsync();
             for (var step = 0; step < 100 && tasks.Sum(task => task.Topics.Appends) == appends; step++)
             {
@@ -48,7 +48,7 @@ public sealed class GroupCommitTests
             }
 
             // The clock stands still from the first commit on: one that is not due now never comes.
-            await UntilAsync(() => tasks.TrueForAll(task => task.Task.Status().RecordsIn == round + 1));
+            await Turns.UntilAsync(() => tasks.TrueForAll(task => task.Task.Status().RecordsIn == round + 1));
             tasks.Sum(task => task.Topics.Appends).ShouldBe(appends + Tasks);
         }
 

@@ -66,7 +66,7 @@ public sealed class GuaranteeTests
             topics.Add(($"r{record}", record));
             await using var task = Of(ProcessingGuarantee.AtMostOnce, storage, topics);
             var run = task.Start();
-            await TaskTopics.UntilAsync(() => task.Status().RecordsIn == record + 1);
+            await Turns.UntilAsync(() => task.Status().RecordsIn == record + 1);
             await task.StopAsync();
             await run;
             task.State.ShouldBe(StreamTaskState.Stopped);
@@ -89,7 +89,7 @@ public sealed class GuaranteeTests
             topics.Add(($"r{record}", record));
             await using var task = Of(guarantees[record * 7 % 3], storage, topics);
             var run = task.Start();
-            await TaskTopics.UntilAsync(() => task.Status().RecordsIn == record + 1);
+            await Turns.UntilAsync(() => task.Status().RecordsIn == record + 1);
             await task.StopAsync();
             await run;
         }

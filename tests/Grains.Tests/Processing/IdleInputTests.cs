@@ -26,7 +26,7 @@ public sealed class IdleInputTests
         await using (var first = Of(time, storage, topics))
         {
             var run = first.Start();
-            await UntilAsync(() => first.Status().RecordsIn == 2);
+            await Turns.UntilAsync(() => first.Status().RecordsIn == 2);
 
             // The other topic is silent, this one is not.
             for (var second = 0; second < 8; second++)
@@ -51,10 +51,10 @@ public sealed class IdleInputTests
         topics.Hold(Other);
         await using var again = Of(time, storage, topics);
         var runAgain = again.Start();
-        await UntilAsync(() => again.Status().RecordsIn == 2 + 8 + 70);
+        await Turns.UntilAsync(() => again.Status().RecordsIn == 2 + 8 + 70);
         topics.Records(Output).ShouldBe(["a 0-10=1", "b 0-10=1"], "nobody knows yet what the other topic has");
         topics.LetGo(Other);
-        await UntilAsync(() => again.Status().RecordsIn == 2 + 8 + 70 + 4);
+        await Turns.UntilAsync(() => again.Status().RecordsIn == 2 + 8 + 70 + 4);
         await SettleAsync();
         again.Status().LateRecords.ShouldBe(1, "what was behind before is late; that does not make the rest so");
         topics.Records(Output).Where(text => text[0] == 'b').ShouldBe(["b 0-10=1", "b 30-40=2"]);
@@ -72,7 +72,7 @@ public sealed class IdleInputTests
         await using (var first = Of(time, storage, topics, inputs: 1, carries: true))
         {
             var run = first.Start();
-            await UntilAsync(() => first.Status().RecordsIn == 1);
+            await Turns.UntilAsync(() => first.Status().RecordsIn == 1);
             await AdvanceUntilAsync(time, () => topics.Markers(Output).Count > 0 && topics.Markers(Output)[^1].IsIdle);
             await first.StopAsync();
             await run;
@@ -82,7 +82,7 @@ public sealed class IdleInputTests
         topics.Hold(Input);
         await using var again = Of(time, storage, topics, inputs: 1, carries: true);
         var runAgain = again.Start();
-        await UntilAsync(() => !topics.Markers(Output)[^1].IsIdle);
+        await Turns.UntilAsync(() => !topics.Markers(Output)[^1].IsIdle);
         again.Status().RecordsIn.ShouldBe(1);
         await again.StopAsync();
         await runAgain;

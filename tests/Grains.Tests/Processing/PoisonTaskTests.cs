@@ -179,7 +179,7 @@ public sealed class PoisonTaskTests
             topics.Add(($"good{i}", 2 * i), ($"bad{i}", (2 * i) + 1));
             await using var task = Of(storage, topics, policies[i], snapshotBytesMin: i % 2);
             var run = task.Start();
-            await TaskTopics.UntilAsync(() => run.IsCompleted || task.Status().RecordsIn == 2 * (i + 1));
+            await Turns.UntilAsync(() => run.IsCompleted || task.Status().RecordsIn == 2 * (i + 1));
             await task.StopAsync();
             await run;
             task.State.ShouldBe(policies[i] == ErrorPolicy.Fail ? StreamTaskState.Failed : StreamTaskState.Stopped);
@@ -211,7 +211,7 @@ public sealed class PoisonTaskTests
         await using (var task = Of(storage, topics, ErrorPolicy.Fail, stateBytesMax: 200_000))
         {
             var run = task.Start();
-            await TaskTopics.UntilAsync(() => task.Status().RecordsIn == 1);
+            await Turns.UntilAsync(() => task.Status().RecordsIn == 1);
             (await task.QueryAsync(new StateQuery("seen", "a"u8.ToArray(), 0, 0, 1))).Entries.Length.ShouldBe(1);
             topics.Add([.. Enumerable.Range(0, 20_000).Select(i => ((string?)$"a-key-of-some-bytes-{i}", 2L))]);
             await run;

@@ -37,13 +37,13 @@ public sealed class ReadByTimeTests
         await SettleAsync();
         topics.Records(Output).ShouldBeEmpty("the row is there and its fetch is not answered");
         topics.LetGo("table");
-        await UntilAsync(() => topics.Records(Output).Count == 1);
+        await Turns.UntilAsync(() => topics.Records(Output).Count == 1);
         topics.AddTexts("stream", ("k", "b", 1000), ("k", "c", 2000));
-        await UntilAsync(() => topics.Records(Output).Count == 3);
+        await Turns.UntilAsync(() => topics.Records(Output).Count == 3);
         topics.AddTexts("table", ("k", "2", 1500));
-        await UntilAsync(() => task.Status().RecordsIn == 5);
+        await Turns.UntilAsync(() => task.Status().RecordsIn == 5);
         topics.AddTexts("stream", ("k", "d", 1400));
-        await UntilAsync(() => topics.Records(Output).Count == 4);
+        await Turns.UntilAsync(() => topics.Records(Output).Count == 4);
         topics.Records(Output).ShouldBe(["k a1", "k b1", "k c1", "k d2"], "nothing is waited for that nobody has written yet, and a table has no past");
         await task.StopAsync();
         await run;
@@ -63,7 +63,7 @@ public sealed class ReadByTimeTests
             .Count(Materialized.As("counts", Serdes.Int64)).Map((window, count) => (window.Key, $"{window.WindowStartMs}={count}")).To(Output, Produced.With(Serdes.Utf8, Serdes.Utf8));
         await using var task = Of(time, storage, topics, builder);
         var run = task.Start();
-        await UntilAsync(() => topics.Records(Output).Count == 1);
+        await Turns.UntilAsync(() => topics.Records(Output).Count == 1);
         topics.Records(Output).ShouldBe(["k 1000=2"]);
         topics.End("stream");
         await SettleAsync();

@@ -26,20 +26,20 @@ public sealed class ScanTurnTests
         var options = new ProcessingOptions { CommitInterval = TimeSpan.Zero };
         await using var task = new StreamTask(Plan(Describe()), new TaskEnvironment(topics, storage, new PhysicalSourceFiles(), options, time, NullLogger.Instance), 0);
         var run = task.Start();
-        await TaskTopics.UntilAsync(() => task.Status().RecordsIn == Keys);
+        await Turns.UntilAsync(() => task.Status().RecordsIn == Keys);
 
         (await TurnsOfAsync(task)).ShouldBeGreaterThanOrEqualTo(OrderTurns);
         (await TurnsOfAsync(task)).ShouldBe(0, "the order is there");
 
         // New keys keep it up.
         topics.Add(("k00000-behind", 3));
-        await TaskTopics.UntilAsync(() => task.Status().RecordsIn == Keys + 1);
+        await Turns.UntilAsync(() => task.Status().RecordsIn == Keys + 1);
         (await TurnsOfAsync(task)).ShouldBeLessThan(OrderTurns);
         (await task.ScanAsync(Scan())).Rows.Select(row => Serdes.Utf8.Deserialize(row.Key.Span)).ShouldBe(["k00000", "k00000-behind", "k00001"]);
 
         time.Advance(TimeSpan.FromMinutes(2));
         topics.Add(("k00000", 4));
-        await TaskTopics.UntilAsync(() => task.Status().RecordsIn == Keys + 2);
+        await Turns.UntilAsync(() => task.Status().RecordsIn == Keys + 2);
         (await TurnsOfAsync(task)).ShouldBeGreaterThanOrEqualTo(OrderTurns, "nobody has read for long");
         await task.StopAsync();
         await run;

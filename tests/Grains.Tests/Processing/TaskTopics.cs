@@ -53,18 +53,6 @@ internal sealed class TaskTopics : ITaskTopics
     public List<string> Records(string topic) =>
         [.. _records.Where(pair => pair.Key.Topic == topic).OrderBy(pair => pair.Key.Partition).SelectMany(pair => pair.Value)];
 
-    /// <summary>Lets the tasks run until a condition holds.</summary>
-    public static async Task UntilAsync(Func<bool> holds)
-    {
-        // A part of the way goes through the thread pool, which other tests keep busy.
-        var began = TimeProvider.System.GetTimestamp();
-        while (!holds())
-        {
-            TimeProvider.System.GetElapsedTime(began).ShouldBeLessThan(TimeSpan.FromSeconds(30), "it never came");
-            await Task.Yield();
-        }
-    }
-
     /// <summary>Lets the tasks go on until they wait, for a hundred batches of several turns each.</summary>
     public static async Task SettleAsync()
     {

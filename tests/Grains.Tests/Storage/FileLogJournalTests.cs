@@ -35,7 +35,7 @@ public sealed class FileLogJournalTests
         var queued = logs.Skip(1).Select(log => log.AppendAsync(TestBatches.Of("x")).AsTask()).ToList();
 
         // In the round once its bytes stand in the segment.
-        await WaitAsync(() => logs.Skip(1).All(log => _disk.Writes.ContainsKey($"/data/logs/{log.Id}~log/00000000000000000000.log")));
+        await Turns.UntilAsync(() => logs.Skip(1).All(log => _disk.Writes.ContainsKey($"/data/logs/{log.Id}~log/00000000000000000000.log")));
         queued.ShouldAllBe(append => !append.IsCompleted);
         gate.Open();
         await Task.WhenAll([first, .. queued]);
@@ -284,16 +284,6 @@ public sealed class FileLogJournalTests
         _disk.Bytes(First).AsSpan(frame.Length / 2).IndexOfAnyExcept((byte)0).ShouldBe(-1, "zeros up to the end");
 
         static string Hex(long value, int bytes) => value.ToString("X16", System.Globalization.CultureInfo.InvariantCulture)[(16 - (bytes * 2))..];
-    }
-
-    private static async Task WaitAsync(Func<bool> happened)
-    {
-        var deadline = DateTime.UtcNow + TimeSpan.FromSeconds(60);
-        while (!happened())
-        {
-            DateTime.UtcNow.ShouldBeLessThan(deadline);
-            await Task.Yield();
-        }
     }
 
     private int Flushed() => _disk.Flushes.Where(file => file.Key == First || file.Key.EndsWith(".log", StringComparison.Ordinal)).Sum(file => file.Value);

@@ -75,11 +75,11 @@ public sealed class FlushModeTests
         var log = await OpenAsync(FlushMode.Interval);
         _clock.ArmedTimers.ShouldBe(0);
         await AppendAsync(log, 0, 10);
-        await UntilAsync(() => _clock.ArmedTimers == 1);
+        await Turns.UntilAsync(() => _clock.ArmedTimers == 1);
         await FlushedByTheIntervalAsync();
         _clock.ArmedTimers.ShouldBe(0);
         await AppendAsync(log, 10, 11);
-        await UntilAsync(() => _clock.ArmedTimers == 1);
+        await Turns.UntilAsync(() => _clock.ArmedTimers == 1);
         await log.DisposeAsync();
         _clock.ArmedTimers.ShouldBe(0);
     }
@@ -131,16 +131,6 @@ public sealed class FlushModeTests
         }
     }
 
-    private static async Task UntilAsync(Func<bool> happened)
-    {
-        var deadline = DateTime.UtcNow + TimeSpan.FromSeconds(60);
-        while (!happened())
-        {
-            DateTime.UtcNow.ShouldBeLessThan(deadline);
-            await Task.Yield();
-        }
-    }
-
     private static FileLogStorage Create(SimulatedDisk disk, TimeProvider? clock = null, long journalBytes = 1 << 20) =>
         new(new FileLogStorageOptions { RootPath = "/data", JournalBytes = journalBytes }, disk, clock ?? TimeProvider.System, NullLogger.Instance);
 
@@ -149,10 +139,10 @@ public sealed class FlushModeTests
 
     private async Task FlushedByTheIntervalAsync()
     {
-        await UntilAsync(() => _clock.ArmedTimers == 1);
+        await Turns.UntilAsync(() => _clock.ArmedTimers == 1);
         var flushes = _disk.Flushes.Values.Sum();
         _clock.Advance(TimeSpan.FromMilliseconds(251));
-        await UntilAsync(() => _disk.Flushes.Values.Sum() > flushes);
+        await Turns.UntilAsync(() => _disk.Flushes.Values.Sum() > flushes);
     }
 
     /// <summary>Where the log ends after power failures of many kinds at this moment; what is left is a prefix of what was appended.</summary>
