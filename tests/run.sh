@@ -10,8 +10,8 @@ results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 
 # A shell that runs this in the background has SIGINT ignored, which everything that is started here would inherit.
-start=()
-env --default-signal=INT true 2>/dev/null && start=(env --default-signal=INT)
+start=(env)
+env --default-signal=INT true 2>/dev/null && start+=(--default-signal=INT)
 
 passed=0 failed=0 skipped=0
 summary() {

@@ -79,8 +79,9 @@ internal static partial class AppsCommand
         string? continuation = null;
         do
         {
-            var left = Math.Max(1, limit - found.Differences.Count).ToString(CultureInfo.InvariantCulture);
-            var path = StreamsServer.Path("apps", app, "stores", store, "differences") + StreamsServer.Query([.. query, ("limit", left), ("continuation", continuation)]);
+            // All are counted by the server, which has to list one at least.
+            var left = found.Differences.Count == 0 ? limit : Math.Max(1, limit - found.Differences.Count);
+            var path = StreamsServer.Path("apps", app, "stores", store, "differences") + StreamsServer.Query([.. query, ("limit", left.ToString(CultureInfo.InvariantCulture)), ("continuation", continuation)]);
             var answer = await session.Server.GetAsync(path, cancellation);
             found.Add(answer, limit);
             continuation = answer.Text("continuation") is var next and not JsonReading.Nothing ? next : null;

@@ -248,8 +248,7 @@ public sealed class SubTopology
     }
 
     /// <summary>Whether a store is the copy of a global table, which every task has whole.</summary>
-    internal bool IsGlobal(string store) => Nodes.Any(node =>
-        node.Stores.Contains(store) && node.Parents is [TopicSourceNode { Internal: { } topic }] && topic.Name.EndsWith(RepartitionTopic.BroadcastSuffix, StringComparison.Ordinal));
+    internal bool IsGlobal(string store) => Nodes.Any(node => node.Stores.Contains(store) && node.Parents is [TopicSourceNode { IsBroadcast: true }]);
 
     internal static SubTopology Of(int id, ImmutableArray<TopologyNode> nodes, ErrorPolicy errors)
     {

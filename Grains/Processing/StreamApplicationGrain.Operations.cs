@@ -171,12 +171,17 @@ internal sealed partial class StreamApplicationGrain
     private async Task<long> ResolveAsync(TopicPartition place, StreamPosition position)
     {
         var partition = GrainFactory.GetGrain<IPartitionGrain>(place.GrainKey);
+        if (position.Kind == StreamPositionKind.Timestamp)
+        {
+            return (await partition.OffsetForTimestampAsync(position.Value)).Offset;
+        }
+
+        var offsets = await partition.GetOffsetsAsync();
         return position.Kind switch
         {
-            StreamPositionKind.Earliest => (await partition.GetOffsetsAsync()).LogStartOffset,
-            StreamPositionKind.Latest => (await partition.GetOffsetsAsync()).HighWatermark,
-            StreamPositionKind.Timestamp => (await partition.OffsetForTimestampAsync(position.Value)).Offset,
-            _ => Math.Clamp(position.Value, (await partition.GetOffsetsAsync()).LogStartOffset, Math.Max((await partition.GetOffsetsAsync()).HighWatermark, 0)),
+            StreamPositionKind.Earliest => offsets.LogStartOffset,
+            StreamPositionKind.Latest => offsets.HighWatermark,
+            _ => Math.Clamp(position.Value, offsets.LogStartOffset, offsets.HighWatermark),
         };
     }
 

@@ -26,10 +26,16 @@ internal sealed partial class StreamTask
     private void LookAfterLag()
     {
         var isDue = _lookedAt is not { } at || Time.GetElapsedTime(at) >= s_lookInterval;
-        if (isDue && _look.IsCompleted && _engine is not null && State is StreamTaskState.Restoring or StreamTaskState.Running && Array.Exists([.. Enumerable.Range(0, _highWatermarks.Length)], IsToldByNoFetch))
+        if (!isDue || !_look.IsCompleted || _engine is null || State is not (StreamTaskState.Restoring or StreamTaskState.Running))
+        {
+            return;
+        }
+
+        int[] untold = [.. Enumerable.Range(0, _highWatermarks.Length).Where(IsToldByNoFetch)];
+        if (untold.Length > 0)
         {
             _lookedAt = Time.GetTimestamp();
-            _look = Task.WhenAll(Enumerable.Range(0, _highWatermarks.Length).Where(IsToldByNoFetch).Select(LookAsync).ToArray());
+            _look = Task.WhenAll(untold.Select(LookAsync).ToArray());
         }
     }
 
@@ -56,15 +62,15 @@ internal sealed partial class StreamTask
         }
 
         var lag = 0L;
-        for (var input = 0; input < _highWatermarks.Length; input++)
+        for (var input = 0; input < _highWatermarks.Length && !progress.IsCompleted; input++)
         {
-            var left = progress.IsCompleted ? 0 : Math.Max(0, Math.Min(_highWatermarks[input], _plan.EndOffsetOf(input)) - progress.Positions[input]);
-            if (!progress.IsCompleted && _highWatermarks[input] == Unknown && progress.Positions[input] < _plan.EndOffsetOf(input))
+            var (position, end) = (progress.Positions[input], _plan.EndOffsetOf(input));
+            if (_highWatermarks[input] == Unknown && position < end)
             {
                 return Unknown;
             }
 
-            lag += left;
+            lag += Math.Max(0, Math.Min(_highWatermarks[input], end) - position);
         }
 
         return lag;

@@ -39,6 +39,8 @@ public sealed class AppsOperationTests
         differs.ExitCode.ShouldBe(1);
         differs.Output.ShouldContain("1 equal, 1 different, 1 only in word-counts, 0 only in counting");
         differs.Output.ShouldContain("onlyInFirst");
+        (await Cli.RunAsync(silo, "apps", "reconcile", App, "counting", "--limit", "0")).Failed(1, "from 1 to 10000");
+        (await Cli.RunAsync(silo, "apps", "reconcile", App, "counting", "--limit", "1")).Output.ShouldContain("1 equal, 1 different, 1 only in word-counts");
         (await Cli.RunAsync(silo, "apps", "pause", "counting")).Failed(1, $"name '{App}@batch'");
         (await Cli.RunAsync(silo, "apps", "query", "counting", "--store", "counts", "--key", "red")).Fine().Lines[^1].ShouldStartWith($"of '{App}@batch', watermark end, commit ");
         (await Cli.RunAsync(silo, "apps", "status", App)).Fine().Output.ShouldContain("BEHIND CLOCK");

@@ -120,13 +120,13 @@ public sealed class StubApplications : IApplicationCatalog
 
             if (query.Store == "plain")
             {
-                return Task.FromResult(new StateQueryResult([new StateEntry(-1, -1, new byte[] { 0xff, 0x00 }, false)], long.MinValue, 0));
+                return Task.FromResult(new StateQueryResult([new StateEntry(-1, -1, new byte[] { 0xff, 0x00 }, false)], long.MinValue, 0) { Application = Name });
             }
 
             if (query.Store.StartsWith("serde.", StringComparison.Ordinal))
             {
                 // A value that is the key's bytes, written with the serde that the store is named after.
-                return Task.FromResult(new StateQueryResult([new StateEntry(-1, -1, query.Key, false)], Watermark, 0) { ValueSerde = query.Store[6..] });
+                return Task.FromResult(new StateQueryResult([new StateEntry(-1, -1, query.Key, false)], Watermark, 0) { Application = Name, ValueSerde = query.Store[6..] });
             }
 
             var entries = Enumerable.Range(0, 3)
@@ -134,7 +134,7 @@ public sealed class StubApplications : IApplicationCatalog
                 .Where(start => start >= query.FromMs && start < query.ToMs)
                 .Select(start => new StateEntry(start, start + 3_600_000, Encoding.UTF8.GetBytes($$"""{"key":"{{Encoding.UTF8.GetString(query.Key.Span)}}"}"""), start < Watermark))
                 .Take(query.Limit);
-            return Task.FromResult(new StateQueryResult([.. entries], Watermark, 42));
+            return Task.FromResult(new StateQueryResult([.. entries], Watermark, 42) { Application = Name });
         }
     }
 

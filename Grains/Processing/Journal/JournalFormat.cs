@@ -114,7 +114,7 @@ internal static class JournalFormat
         var flags = (EntryFlags)from.ReadInt32();
         if (from.ReadInt64() != Fingerprint(engine.Plan.SubTopology.Shape))
         {
-            throw Incompatible(engine, "belongs to another topology (its steps, topics, windows, store names or serdes have changed): restore the old topology, or process anew with the new one. {ApplicationNames.ProcessAnew(engine.Plan.Application)}");
+            throw Incompatible(engine, $"belongs to another topology (its steps, topics, windows, store names or serdes have changed): restore the old topology, or process anew with the new one. {ApplicationNames.ProcessAnew(engine.Plan.Application)}");
         }
 
         var state = engine.State;

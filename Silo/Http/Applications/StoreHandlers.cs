@@ -41,7 +41,7 @@ internal static class StoreHandlers
         var query = new StateQuery(store, bytes, fromMs, toMs, Limit(limit)) { Continuation = Continuation(continuation), AtLeast = Offsets(atLeast), WaitMs = Wait(waitMs) };
         var result = await grains.GetGrain<IStreamApplicationGrain>(app).QueryAsync(query);
         return Results.Ok(new StoreBody(
-            result.Application.Length == 0 ? app : result.Application,
+            result.Application,
             store,
             key,
             QueryText.Watermark(result.EventTimeWatermark),

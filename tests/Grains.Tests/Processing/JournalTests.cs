@@ -54,6 +54,7 @@ public sealed class JournalTests
         var error = Should.Throw<StreamsException>(() => new TaskEngine(plan).Restore(Convert.FromHexString(entry.Replace(known, unknown, StringComparison.Ordinal))));
         error.Code.ShouldBe(StreamsErrorCode.IncompatibleState);
         error.Message.ShouldContain(message);
+        error.Message.ShouldContain($"apps reset {plan.Application} --to earliest");
     }
 
     [Fact]
@@ -64,6 +65,7 @@ public sealed class JournalTests
         var error = Should.Throw<StreamsException>(() => new TaskEngine(Plan(Counting(20, 0, 0))).Restore(entry));
         error.Code.ShouldBe(StreamsErrorCode.IncompatibleState);
         error.Message.ShouldContain("another topology");
+        error.Message.ShouldContain($"apps reset {Plan(Counting(20, 0, 0)).Application} --to earliest");
     }
 
     [Fact]
